@@ -1,0 +1,5 @@
+"""``python -m iot_producer``."""
+
+from iot_producer.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Blocks of records as bytes or columns."""

@@ -1,0 +1,1 @@
+"""Destinations: each takes blocks, chooses the encoding, and gives receipts."""

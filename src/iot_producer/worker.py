@@ -1,0 +1,287 @@
+"""One lane's loop: feed → block → sink → tally and histograms.
+
+Promise: open loop; a message's latency counts from its intended time whatever the destination did,
+and at the end scheduled = confirmed + failed + unconfirmed + not sent. Time comes from a Clock and
+commands from a function, so a test steps through it without waiting. It must not know processes,
+terminals or which destination it feeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iot_producer.blocks import Block
+from iot_producer.clock import Clock
+from iot_producer.errors import DataError, IotProducerError
+from iot_producer.feed import Feed, MaxFeed
+from iot_producer.latency import Histogram, Latencies, empty_counts
+from iot_producer.latency_counts import count_latencies, count_latency
+from iot_producer.report import LaneReport
+from iot_producer.sinks.sink import Receipt, Sink
+from iot_producer.snapshot import Snapshot
+from iot_producer.tally import LaneTally
+
+NAP_NS: Final = 20_000_000
+"""The longest sleep: commands are looked at as often."""
+
+
+class Command(IntEnum):
+    """What the parent wants of a worker; a higher one replaces a lower one."""
+
+    GO_ON = 0
+    DRAIN = 1
+    """Schedule nothing more; send what is due, wait for confirmations."""
+    ABORT = 2
+    """End at once; the rest counts as unconfirmed or not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """How a worker paces one lane.
+
+    Attributes:
+        lane: index of the lane in its plan.
+        start_ns: the plan's start, ns since the epoch.
+        warm_up_ns: messages intended before ``start_ns + warm_up_ns`` are left out of histograms.
+        on_overload: ``catch-up``, ``drop`` or ``fail``.
+        max_lag_ns: the lag at which ``drop`` and ``fail`` act.
+        drain_timeout_ns: how long to wait for confirmations at the end.
+        snapshot_interval_ns: time between two snapshots.
+    """
+
+    lane: int
+    start_ns: int
+    warm_up_ns: int = 0
+    on_overload: str = "catch-up"
+    max_lag_ns: int = 1_000_000_000
+    drain_timeout_ns: int = 20_000_000_000
+    snapshot_interval_ns: int = 250_000_000
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A block without all of its receipts."""
+
+    start_ns: int
+    offsets_ns: NDArray[np.int64]
+    sent_ns: int
+    n_open: int
+    n_cold: int  # messages of the warm-up at its front
+
+
+class Worker:
+    """Runs one lane to its end.
+
+    Args:
+        config: how.
+        feed: the lane's messages as they come due.
+        sink: where they go; the worker closes it.
+        clock: the time.
+        command: asked between blocks what to do.
+        publish: receives a snapshot every interval.
+        target_per_s: the lane's target at a time (ns since the epoch), for snapshots.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        feed: Feed,
+        sink: Sink,
+        clock: Clock,
+        command: Callable[[], Command] = lambda: Command.GO_ON,
+        publish: Callable[[Snapshot], None] = lambda _: None,
+        target_per_s: Callable[[int], float] = lambda _: 0.0,
+    ) -> None:
+        self._config = config
+        self._feed = feed
+        self._sink = sink
+        self._clock = clock
+        self._command = command
+        self._publish = publish
+        self._target_per_s = target_per_s
+        self._tally = LaneTally()
+        self._pending: dict[int, _Pending] = {}
+        self._raw_bytes = 0
+        self._next_snapshot_ns = 0
+        self._lag, self._service, self._response = (empty_counts() for _ in range(3))
+        self.in_sink = False
+        """Whether the sink has the word: only then may a signal handler raise."""
+        self._cold_until_ns = config.start_ns + config.warm_up_ns
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of records handed to the destination, before compression."""
+        return self._raw_bytes
+
+    def run(self) -> tuple[LaneReport, IotProducerError | None]:
+        """Send everything that is due, until the end or a command; then drain and close the sink.
+
+        Returns:
+            what became of each message, and what ended the lane early, if anything did.
+        """
+        error: IotProducerError | None = None
+        try:
+            self._send_all()
+            self._drain()
+        except IotProducerError as caught:
+            error = caught
+        try:
+            self._sink.close()
+        except IotProducerError as caught:
+            error = error or caught
+        self._take_receipts()
+        self._tally.close("stopped before it was sent" if error is None else error.message)
+        self._publish(self.snapshot())
+        blocks = self._feed.blocks() if isinstance(self._feed, MaxFeed) else None
+        report = LaneReport(
+            self._config.lane,
+            self._tally.snapshot(),
+            self._tally.ranges(),
+            self._latencies(),
+            blocks,
+            None if error is None else error.message,
+        )
+        return report, error
+
+    def snapshot(self) -> Snapshot:
+        """The state of the lane now."""
+        now_ns = self._clock.now_ns()
+        return Snapshot(
+            now_ns,
+            1,
+            self._target_per_s(now_ns),
+            self._tally.snapshot(),
+            self._raw_bytes,
+            self._lag_ns(now_ns),
+            self._latencies(),
+        )
+
+    def _send_all(self) -> None:
+        closed = False
+        deadline_ns = 0
+        while not self._feed.is_done(self._tally.next):
+            self._take_receipts()
+            now_ns = self._clock.now_ns()
+            command = self._command()
+            if command is Command.ABORT or (closed and now_ns >= deadline_ns):
+                self._feed.close(now_ns)
+                self._tally.schedule_to(self._feed.n_due(now_ns))
+                return
+            if command is Command.DRAIN and not closed:
+                self._feed.close(now_ns)
+                closed = True
+                deadline_ns = now_ns + self._config.drain_timeout_ns
+            first = self._tally.next
+            block = self._feed.next_block(first, now_ns)
+            self._tally.schedule_to(self._feed.n_due(now_ns))
+            if now_ns >= self._next_snapshot_ns:
+                self._next_snapshot_ns = now_ns + self._config.snapshot_interval_ns
+                self._publish(self.snapshot())
+            if block is None:
+                if not self._feed.is_done(first):
+                    wake_ns = min(self._feed.wake_ns(first), now_ns + NAP_NS)
+                    self._clock.sleep_until(wake_ns)
+            elif now_ns - block.start_ns > self._config.max_lag_ns and self._gives_up(now_ns):
+                continue
+            else:
+                self._send(block)
+        self._tally.schedule_to(self._feed.n_due(self._clock.now_ns()))
+
+    def _gives_up(self, now_ns: int) -> bool:
+        """What is later than the largest lag: dropped, or the end of the run."""
+        if self._config.on_overload == "catch-up":
+            return False
+        limit_s = self._config.max_lag_ns / 1e9
+        if self._config.on_overload == "fail":
+            raise DataError(
+                f"lane {self._config.lane} is more than {limit_s:g} s behind its schedule",
+                "lower the rate, add WORKERS, or let it catch up with --on-overload catch-up",
+            )
+        stop = self._feed.n_due(now_ns - self._config.max_lag_ns)
+        first = self._tally.next
+        if stop <= first:
+            return False
+        self._tally.skip(first, stop, f"dropped: more than {limit_s:g} s late")
+        return True
+
+    def _send(self, block: Block) -> None:
+        try:
+            self.in_sink = True
+            sent = self._sink.send(block)
+            self.in_sink = False
+        except IotProducerError:
+            self.in_sink = False
+            # Part of it may have left: it counts as sent, and stays unconfirmed.
+            self._tally.sent(block.first, block.stop)
+            raise
+        self._tally.sent(block.first, block.stop, sent.n_by_partition or None)
+        self._raw_bytes += sent.raw_bytes
+        n_cold = 0
+        if block.start_ns < self._cold_until_ns:
+            warm_offset = self._cold_until_ns - block.start_ns
+            n_cold = int(np.searchsorted(block.offsets_ns, warm_offset, side="left"))
+        self._pending[block.first] = _Pending(
+            block.start_ns, block.offsets_ns, sent.at_ns, block.n, n_cold
+        )
+        count_latencies(self._lag, sent.at_ns - block.start_ns, block.offsets_ns[n_cold:])
+
+    def _take_receipts(self, timeout_s: float = 0.0) -> None:
+        for receipt in self._sink.receipts(timeout_s):
+            self._take(receipt)
+
+    def _take(self, receipt: Receipt) -> None:
+        span = (receipt.first, receipt.stop, receipt.partition, receipt.n_records)
+        if receipt.error:
+            self._tally.failed(*span, receipt.error)
+        else:
+            self._tally.confirmed(*span)
+        pending = self._pending[receipt.first]
+        pending.n_open -= receipt.n_records
+        if pending.n_open <= 0:
+            del self._pending[receipt.first]
+        if receipt.error:
+            return
+        offsets_ns, n_records = pending.offsets_ns[pending.n_cold :], receipt.n_records
+        if receipt.members is not None:
+            members = receipt.members[receipt.members >= pending.n_cold]
+            offsets_ns, n_records = pending.offsets_ns[members], len(members)
+        else:
+            n_records = len(offsets_ns)
+        count_latency(self._service, receipt.at_ns - pending.sent_ns, n_records)
+        count_latencies(self._response, receipt.at_ns - pending.start_ns, offsets_ns)
+
+    def _drain(self) -> None:
+        """Wait for the receipts of what was sent: in slices, so that an abort is seen."""
+        deadline_ns = self._clock.now_ns() + self._config.drain_timeout_ns
+        while self._pending:
+            now_ns = self._clock.now_ns()
+            if now_ns >= deadline_ns or self._command() is Command.ABORT:
+                return
+            slice_ns = min(deadline_ns - now_ns, self._config.snapshot_interval_ns)
+            self.in_sink = True
+            try:
+                self._sink.drain(slice_ns / 1e9)
+            finally:
+                self.in_sink = False
+            self._take_receipts()
+            self._publish(self.snapshot())
+
+    def _latencies(self) -> Latencies:
+        return Latencies(*(Histogram.of_counts(c) for c in self._counts))
+
+    @property
+    def _counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        return self._lag, self._service, self._response
+
+    def _lag_ns(self, now_ns: int) -> int:
+        """How long the oldest message that is due and not sent has waited."""
+        first = self._tally.next
+        if self._tally.snapshot().scheduled <= first:
+            return 0
+        return max(now_ns - self._feed.due_ns(first), 0)
