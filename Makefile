@@ -45,7 +45,7 @@ fix: $(STAMP)  ## Format, and mend what the linter can
 	$(BIN)/ruff check --fix .
 
 bench: $(STAMP)  ## How fast each stage is here, next to a reference
-	@$(BIN)/iot-producer bench
+	@$(BIN)/iot-producer bench --results benchmarks/results
 
 docs: $(STAMP)  ## Write the generated reference pages again
 	$(BIN)/python -m iot_producer.reference docs/reference

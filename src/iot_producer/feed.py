@@ -60,9 +60,12 @@ class PlannedFeed:
         self._block_records = block_records
         self._linger_ns = linger_ns
         self._limit = plan.n_messages
+        self._asked = (-1, 0)  # (now_ns, n_due): asked twice a turn
 
     def n_due(self, now_ns: int) -> int:
-        due = self._plan.n_due(now_ns)
+        if now_ns != self._asked[0]:
+            self._asked = (now_ns, self._plan.n_due(now_ns))
+        due = self._asked[1]
         return due if self._limit is None else min(due, self._limit)
 
     def is_done(self, first: int) -> bool:
@@ -120,7 +123,8 @@ class MaxFeed:
         self._end_ns = None if duration_ns is None else start_ns + duration_ns
         self._made = array("q")
         self._n_made = 0
-        self._recent: deque[tuple[int, int]] = deque()  # (stop, last_ns) of the last cycle
+        self._last_ns = start_ns
+        self._recent: deque[tuple[int, int]] = deque()  # (first, last_ns) of the last millisecond
 
     def n_due(self, now_ns: int) -> int:
         return self._n_made
@@ -129,7 +133,7 @@ class MaxFeed:
         return self._limit is not None and first >= self._limit
 
     def due_ns(self, first: int) -> int:
-        return self._recent[-1][1] if self._recent else self._start_ns
+        return self._last_ns
 
     def next_block(self, first: int, now_ns: int) -> Block | None:
         if self._end_ns is not None and now_ns >= self._end_ns:
@@ -142,18 +146,20 @@ class MaxFeed:
         block = block_at(self._members, first, n, now_ns - (n - 1))
         self._made.extend((n, block.start_ns))
         self._n_made = block.stop
-        self._recent.append((block.stop, now_ns))
+        self._last_ns = now_ns
+        while self._recent and self._recent[0][1] + NS_PER_MS < now_ns:
+            self._recent.popleft()
+        self._recent.append((first, now_ns))
         return block
 
     def wake_ns(self, first: int) -> int:
         """After the last block, and a millisecond after the last turn of each of its devices."""
         n = self._block_records
-        wake_ns = (self._recent[-1][1] if self._recent else self._start_ns) + n
-        last_turn = first + n - self._members.n_per_cycle  # ends before this message
-        while self._recent and self._recent[0][0] < last_turn:
-            self._recent.popleft()
-        if last_turn > 0:
-            wake_ns = max(wake_ns, self._recent[0][1] + NS_PER_MS + n)
+        wake_ns = self._last_ns + n
+        last_turn = first + n - 1 - self._members.n_per_cycle
+        for begin, last_ns in reversed(self._recent):
+            if begin <= last_turn:
+                return max(wake_ns, last_ns + NS_PER_MS + n)
         return wake_ns
 
     def close(self, now_ns: int) -> None:

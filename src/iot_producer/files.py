@@ -6,6 +6,7 @@ Promise: after a failure the old file is as it was. It must not know what is wri
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from iot_producer.errors import RefusedError
@@ -25,7 +26,9 @@ def write_whole(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RefusedError(
             f"cannot write {path}: {error.strerror}", "free some space or give another path"
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -23,14 +23,15 @@ KERNEL_MODULES: Final = (
     "conditions.py",
     "encoders/json_rows.py",
     "encoders/words.py",
-    "errors.py",
     "fixedpoint.py",
     "fleet.py",
     "latency.py",
     "latency_counts.py",
     "lattice.py",
+    "record_scan.py",
     "record_sums.py",
     "schema.py",
+    "sighting_counts.py",
     "signals.py",
 )
 """Every source file that compiled code depends on; a test proves it complete."""
@@ -104,7 +105,7 @@ def is_warm(directory: Path | None) -> bool:
     """Whether the main kernel was compiled into a directory before: no long compile lies ahead."""
     if directory is None:
         return False
-    return any(directory.glob(f"**/{_MAIN_KERNEL}-*.nbc"))
+    return any(directory.glob(f"*/{_MAIN_KERNEL}-*.nbc"))
 
 
 def _version_of(distribution: str) -> str:

@@ -74,13 +74,17 @@ class Lane:
 
     def message_of(self, n: int) -> int:
         """The plan's number m of the lane's n-th message."""
+        if self.n_per_cycle == self.n_devices:
+            return n
         cycle, place = divmod(n, self.n_per_cycle)
         return cycle * self.n_devices + int(self.positions[place])
 
     def n_before(self, m: int) -> int:
         """How many messages of the lane have a number below m (m ≥ 0)."""
+        if self.n_per_cycle == self.n_devices:
+            return m
         cycle, place = divmod(m, self.n_devices)
-        return cycle * self.n_per_cycle + int(np.searchsorted(self.positions, place, side="left"))
+        return cycle * self.n_per_cycle + int(self.positions.searchsorted(place))
 
     def block(self, first: int, n: int) -> tuple[int, NDArray[np.int64], NDArray[np.int32]]:
         """The lane's messages ``first … first + n − 1``.
@@ -90,6 +94,10 @@ class Lane:
             distances of all n from it (int64) and their devices (int32).
         """
         cycle, place = divmod(first, self.n_per_cycle)
+        if place + n <= self.n_per_cycle:
+            positions = self.positions[place : place + n]
+            base = int(positions[0])
+            return cycle * self.n_devices + base, positions - base, self.devices[place : place + n]
         places = place + np.arange(n, dtype=np.int64)
         cycles, places = np.divmod(places, self.n_per_cycle)
         base = int(self.positions[place])

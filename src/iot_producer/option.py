@@ -16,7 +16,6 @@ COMMANDS: Final = (
     "verify",
     "demo",
     "bench",
-    "doctor",
     "schema",
     "stack up",
     "stack down",

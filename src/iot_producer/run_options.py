@@ -11,7 +11,7 @@ from typing import Final
 from iot_producer.option import Group, Kind, Option
 
 _FLEET_COMMANDS: Final = ("run", "preview", "demo", "bench")
-_BROKER_COMMANDS: Final = ("run", "doctor", "verify")
+_BROKER_COMMANDS: Final = ("run", "verify")
 
 RUN_OPTIONS: Final[tuple[Option, ...]] = (
     Option(
@@ -23,7 +23,7 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         Group.LOAD,
         "TOML file with settings and a schedule, or the name of a workload that comes with the "
         "program (steady-1k, ramp-to-50k, bursts, daily-wave).",
-        commands=("run", "preview", "doctor"),
+        commands=("run", "preview"),
         default_note="no file",
     ),
     Option(
@@ -35,7 +35,6 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         Group.DESTINATION,
         "Where records go: pulsar://host:port, clickhouse://host/db.table, chdb:///directory, a "
         "path ending in .jsonl, .jsonl.gz or .parquet, - (standard output) or null:.",
-        commands=("run", "doctor"),
         default_note="PULSAR_URL",
     ),
     Option(
@@ -346,7 +345,7 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         Kind.SWITCH,
         Group.OUTPUT,
         "Overwrite an output file that exists.",
-        commands=("run", "demo", "bench"),
+        commands=("run", "demo"),
         default="no",
     ),
     Option(
@@ -360,6 +359,7 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         commands=("run", "demo", "stack up"),
         choices=("auto", "human", "json"),
         default="auto",
+        defaults=(("demo", "human"),),
     ),
     Option(
         "live",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 
 from iot_producer.blocks import Block
 from iot_producer.clock import Clock
-from iot_producer.errors import DataError, IotProducerError
+from iot_producer.command import Command
+from iot_producer.errors import DataError, DestinationError, IotProducerError
 from iot_producer.feed import Feed, MaxFeed
 from iot_producer.latency import Histogram, Latencies, empty_counts
 from iot_producer.latency_counts import count_latencies, count_latency
@@ -29,16 +29,6 @@ from iot_producer.tally import LaneTally
 
 NAP_NS: Final = 20_000_000
 """The longest sleep: commands are looked at as often."""
-
-
-class Command(IntEnum):
-    """What the parent wants of a worker; a higher one replaces a lower one."""
-
-    GO_ON = 0
-    DRAIN = 1
-    """Schedule nothing more; send what is due, wait for confirmations."""
-    ABORT = 2
-    """End at once; the rest counts as unconfirmed or not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +97,7 @@ class Worker:
         self._target_per_s = target_per_s
         self._tally = LaneTally()
         self._pending: dict[int, _Pending] = {}
+        self._broken = -1
         self._raw_bytes = 0
         self._next_snapshot_ns = 0
         self._lag, self._service, self._response = (empty_counts() for _ in range(3))
@@ -126,16 +117,13 @@ class Worker:
             what became of each message, and what ended the lane early, if anything did.
         """
         error: IotProducerError | None = None
-        try:
-            self._send_all()
-            self._drain()
-        except IotProducerError as caught:
-            error = caught
-        try:
-            self._sink.close()
-        except IotProducerError as caught:
-            error = error or caught
-        self._take_receipts()
+        for step in (self._send_all, self._drain, self._close, self._take_receipts):
+            if step == self._drain and isinstance(error, DestinationError):
+                continue  # it is gone: nothing that is waited for would come
+            try:
+                step()
+            except IotProducerError as caught:
+                error = error or caught
         self._tally.close("stopped before it was sent" if error is None else error.message)
         self._publish(self.snapshot())
         blocks = self._feed.blocks() if isinstance(self._feed, MaxFeed) else None
@@ -214,12 +202,13 @@ class Worker:
         try:
             self.in_sink = True
             sent = self._sink.send(block)
-            self.in_sink = False
         except IotProducerError:
-            self.in_sink = False
             # Part of it may have left: it counts as sent, and stays unconfirmed.
+            self._broken = block.first
             self._tally.sent(block.first, block.stop)
             raise
+        finally:
+            self.in_sink = False
         self._tally.sent(block.first, block.stop, sent.n_by_partition or None)
         self._raw_bytes += sent.raw_bytes
         n_cold = 0
@@ -236,24 +225,32 @@ class Worker:
             self._take(receipt)
 
     def _take(self, receipt: Receipt) -> None:
+        if receipt.first == self._broken:
+            return  # of the block that could not be sent as a whole
         span = (receipt.first, receipt.stop, receipt.partition, receipt.n_records)
+        pending = self._pending.get(receipt.first)
+        if pending is None:
+            raise DataError(f"a receipt for a block that waits for none: {span}")
         if receipt.error:
             self._tally.failed(*span, receipt.error)
         else:
+            self._count(receipt, pending)
             self._tally.confirmed(*span)
-        pending = self._pending[receipt.first]
         pending.n_open -= receipt.n_records
         if pending.n_open <= 0:
             del self._pending[receipt.first]
-        if receipt.error:
-            return
-        offsets_ns, n_records = pending.offsets_ns[pending.n_cold :], receipt.n_records
-        if receipt.members is not None:
-            members = receipt.members[receipt.members >= pending.n_cold]
-            offsets_ns, n_records = pending.offsets_ns[members], len(members)
+
+    def _count(self, receipt: Receipt, pending: _Pending) -> None:
+        """Service and response times of the messages that a receipt confirms."""
+        members, n_cold = receipt.members, pending.n_cold
+        n_named = len(pending.offsets_ns) if members is None else len(members)
+        if n_named != receipt.n_records:
+            raise DataError(f"a receipt for {receipt.n_records} messages that names {n_named}")
+        if members is None:
+            offsets_ns = pending.offsets_ns[n_cold:]
         else:
-            n_records = len(offsets_ns)
-        count_latency(self._service, receipt.at_ns - pending.sent_ns, n_records)
+            offsets_ns = pending.offsets_ns[members[members >= n_cold]]
+        count_latency(self._service, receipt.at_ns - pending.sent_ns, len(offsets_ns))
         count_latencies(self._response, receipt.at_ns - pending.start_ns, offsets_ns)
 
     def _drain(self) -> None:
@@ -272,12 +269,20 @@ class Worker:
             self._take_receipts()
             self._publish(self.snapshot())
 
-    def _latencies(self) -> Latencies:
-        return Latencies(*(Histogram.of_counts(c) for c in self._counts))
+    def _close(self) -> None:
+        """Take what came, and close the sink: what it confirms at its end can be taken then."""
+        try:
+            self._take_receipts()
+        finally:
+            self.in_sink = True
+            try:
+                self._sink.close()
+            finally:
+                self.in_sink = False
 
-    @property
-    def _counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        return self._lag, self._service, self._response
+    def _latencies(self) -> Latencies:
+        counts = (self._lag, self._service, self._response)
+        return Latencies(*(Histogram.of_counts(count) for count in counts))
 
     def _lag_ns(self, now_ns: int) -> int:
         """How long the oldest message that is due and not sent has waited."""

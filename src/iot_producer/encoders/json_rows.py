@@ -8,6 +8,7 @@ other encoder says. It must not know where the text goes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -361,8 +362,7 @@ class JsonRows:
     def split(self) -> list[bytes]:
         """Each record's text."""
         whole = self.buffer.tobytes()
-        ends = self.ends.tolist()
-        return [whole[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        return [whole[start:end] for start, end in pairwise([0, *self.ends.tolist()])]
 
 
 class JsonEncoder:

@@ -47,6 +47,14 @@ _PASSING: Final = frozenset(
         999,  # KEEPER_EXCEPTION
     }
 )
+_REASONS: Final = {
+    "timed out": "it does not answer in time",
+    "Failed to resolve": "its host is not known",
+    "Connection refused": "nobody listens there",
+    "Connection aborted": "it closed the connection before it answered",
+    "server version query": "what answers there is not ClickHouse",
+}
+"""What clickhouse-connect says of a connection, and what we say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +134,9 @@ def connect(config: ClickHouseConfig, answer_timeout_s: float) -> Client:
             f"{config.where} needs the Python package {error.name}, which is not installed",
             f'pip install "iot-producer[{extra}]"',
         ) from error
-    # What it logs about a failed request is said by our exceptions.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    # What they log about a failed request is said by our exceptions.
+    for library in ("clickhouse_connect", "urllib3.connectionpool"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         if config.directory:
             _prepare(Path(config.directory))
@@ -169,14 +178,7 @@ def failure(error: Exception, config: ClickHouseConfig) -> DestinationError:
             "choose another directory, or end the program that has it open",
         )
     if code is None:
-        if "timed out" in said:
-            reason = "it does not answer in time"
-        elif "Failed to resolve" in said:
-            reason = "its host is not known"
-        elif "refused" in said:
-            reason = "nobody listens there"
-        else:
-            reason = said
+        reason = next((ours for theirs, ours in _REASONS.items() if theirs in text), said)
         return UnreachableError(
             f"{config.where}: {reason}", "check host and port (the HTTP interface, usually 8123)"
         )

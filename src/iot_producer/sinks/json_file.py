@@ -3,7 +3,7 @@
 Promise: a file holds whole blocks only, in the order of sending, also after a full disk. What a
 receipt means: the operating system has taken the block's records into the partial file (output.py),
 where they survive the end of this process, however it comes. ``drain`` adds that the disk has them;
-``close`` gives the file its final name.
+``close`` gives the file its final name; one that was never used vanishes, and what was there stays.
 
 Compressed records are gathered up to 256 KiB or half a second and become one gzip member, so that
 what was confirmed of a partial file can be read to its last byte; ``zcat`` and every reader that
@@ -70,8 +70,10 @@ class JsonFileSink:
         self._queue = ReceiptQueue(clock)
         self._gathered = bytearray()
         self._gathered_from_ns = 0
+        self._is_used = False
 
     def send(self, block: Block) -> Sent:
+        self._is_used = True
         buffer = self._encoder.encode(block.devices, block.times_ms).buffer
         if self._compressed:
             now_ns = self._clock.now_ns()
@@ -111,12 +113,13 @@ class JsonFileSink:
             RefusedError: the disk is full.
         """
         del timeout_s  # the operating system is waited for as long as it takes
+        self._is_used = True
         self._write_gathered()
         if self._part is not None:
             self._part.sync()
 
     def close(self) -> None:
-        """Write what is gathered; the file gets its final name.
+        """Write what is gathered; the file gets its final name, unless it was never used.
 
         Raises:
             RefusedError: the disk is full; what was confirmed is in the file all the same.
@@ -125,8 +128,10 @@ class JsonFileSink:
             self._write_gathered()
         finally:
             part, self._part = self._part, None
-            if part is not None:
+            if part is not None and self._is_used:
                 part.complete()
+            elif part is not None:
+                part.abandon()
 
     def _write_gathered(self) -> None:
         if self._gathered:

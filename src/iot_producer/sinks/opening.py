@@ -45,15 +45,16 @@ def open_sink(config: RunConfig, worker: int, clock: Clock, say: Callable[[str],
             from iot_producer.sinks.pulsar import PulsarSink, PulsarSinkConfig
 
             give_up_ns = config.give_up_after_ns
+            give_up_after_s = None if give_up_ns is None else give_up_ns / 1e9
             pulsar = PulsarSinkConfig(
                 destination.url,
                 destination.topic,
                 producer_name(config, worker),
                 compression=config.compression,
                 max_pending=config.max_pending,
-                give_up_after_s=None if give_up_ns is None else give_up_ns / 1e9,
+                give_up_after_s=give_up_after_s,
             )
-            return PulsarSink(pulsar, fleet, clock, say)
+            return PulsarSink(pulsar, fleet, clock, say=say)
         case Scheme.JSONL | Scheme.JSONL_GZ:
             from iot_producer.sinks.json_file import JsonFileSink
 

@@ -106,9 +106,11 @@ class ParquetFileSink:
         self._blocks: list[Block] = []
         self._n_rows = 0
         self._part: OutputPart | None = None
+        self._is_used = False
         self._open()
 
     def send(self, block: Block) -> Sent:
+        self._is_used = True
         self._blocks.append(block)
         self._n_rows += block.n
         self._queue.add(block)
@@ -132,16 +134,19 @@ class ParquetFileSink:
             RefusedError: the disk is full; the file's records stay unconfirmed.
         """
         del timeout_s  # the operating system is waited for as long as it takes
+        self._is_used = True
         if self._queue.n_waiting:
             self._complete()
 
     def close(self) -> None:
-        """Complete the file, if there is one under way.
+        """Complete the file, if there is one under way; one that was never used vanishes.
 
         Raises:
             RefusedError: the disk is full; the file's records stay unconfirmed.
         """
-        if self._part is not None or self._blocks:
+        if not self._is_used:
+            self._abandon()
+        elif self._part is not None or self._blocks:
             self._complete()
 
     def _open(self) -> OutputPart:

@@ -1,19 +1,26 @@
 """A real Apache Pulsar on this machine, without Docker: fetched once, started, stopped, observed.
 
 Promise: loopback only, bounded memory and disk, nothing left behind. It must not know what is
-produced to it. Needs the extra ``stack``; importing it without says so.
+produced to it. What runs processes needs the extra ``stack`` and says so when it is used; the
+settings and the admin client need nothing, which is why names are loaded when they are asked for.
 """
 
-from iot_producer.stack.admin import AdminRefusedError, PulsarAdmin
-from iot_producer.stack.pulsar_standalone import StartingBroker, down, start, status, up
-from iot_producer.stack.stack_config import (
-    Progress,
-    Say,
-    StackConfig,
-    StackStatus,
-    default_cache_dir,
-    default_state_dir,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from iot_producer.stack.admin import AdminRefusedError, PulsarAdmin
+    from iot_producer.stack.pulsar_standalone import StartingBroker, down, start, status, up
+    from iot_producer.stack.stack_config import (
+        Progress,
+        Say,
+        StackConfig,
+        StackStatus,
+        default_cache_dir,
+        default_state_dir,
+    )
 
 __all__ = [
     "AdminRefusedError",
@@ -30,3 +37,20 @@ __all__ = [
     "status",
     "up",
 ]
+
+_MODULES: Final = {
+    "AdminRefusedError": "admin",
+    "PulsarAdmin": "admin",
+    "StartingBroker": "pulsar_standalone",
+    "down": "pulsar_standalone",
+    "start": "pulsar_standalone",
+    "status": "pulsar_standalone",
+    "up": "pulsar_standalone",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_MODULES.get(name, 'stack_config')}")
+    return getattr(module, name)

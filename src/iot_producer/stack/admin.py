@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -16,7 +17,6 @@ from iot_producer.errors import ConfigError, RefusedError, UnreachableError
 
 _DEFAULT_PORTS: Final = {"http": 8080, "https": 8443}
 _OK: Final = range(200, 300)
-_MISSING: Final = 404
 
 
 class AdminRefusedError(RefusedError):
@@ -117,7 +117,7 @@ class PulsarAdmin:
         try:
             return namespace in self.call("GET", f"/admin/v2/namespaces/{namespace.split('/')[0]}")
         except AdminRefusedError as error:
-            if error.status == _MISSING:
+            if error.status == HTTPStatus.NOT_FOUND:
                 return False
             raise
 
@@ -144,7 +144,7 @@ class PulsarAdmin:
         try:
             return int(self.call("GET", path)["partitions"])
         except AdminRefusedError as error:
-            if error.status == _MISSING:
+            if error.status == HTTPStatus.NOT_FOUND:
                 return 0
             raise
 

@@ -17,6 +17,9 @@ _N_LINES: Final = 12
 _LINE_CHARS: Final = 300
 _TAIL_BYTES: Final = 64 * 1024
 
+# What Java prints at every start, and nobody needs to know.
+_NOISE: Final = ("WadlFeature", "WADL feature", "OpenTelemetry")
+
 # What a line contains, the kind of error, what to do.
 _Reason = tuple[tuple[str, ...], type[DestinationError], str]
 
@@ -98,4 +101,6 @@ def explained(what: str, files: tuple[Path, ...]) -> DestinationError:
 
 def _tells(line: str) -> bool:
     bare = line.strip()
-    return bool(bare) and not bare.startswith(("at ", "... ", "\tat "))
+    if not bare or bare.startswith(("at ", "... ")):
+        return False
+    return not any(noise in bare for noise in _NOISE)

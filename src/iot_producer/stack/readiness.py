@@ -6,11 +6,12 @@ Promise: ``up`` means that a client could work now. This module must not change 
 from __future__ import annotations
 
 import socket
+from http import HTTPStatus
 from typing import Final
 
 from iot_producer.errors import DestinationError
 from iot_producer.stack import broker_files, process
-from iot_producer.stack.admin import PulsarAdmin
+from iot_producer.stack.admin import AdminRefusedError, PulsarAdmin
 from iot_producer.stack.ports import LOOPBACK
 from iot_producer.stack.stack_config import StackConfig, StackStatus
 from iot_producer.stack.stack_folder import disk_bytes
@@ -50,11 +51,21 @@ def answers(state: StackState) -> bool:
     try:
         if not (admin.is_ready() and admin.has_namespace(_NAMESPACE)):
             return False
-        admin.look_up(f"persistent://{_NAMESPACE}/ready")
+        _look_up(admin)
         socket.create_connection((LOOPBACK, state.broker_port), _PROBE_TIMEOUT_S).close()
     except (DestinationError, OSError):
         return False
     return True
+
+
+def _look_up(admin: PulsarAdmin) -> None:
+    """Ask who serves a topic of the namespace."""
+    try:
+        admin.look_up(f"persistent://{_NAMESPACE}/ready")
+    except AdminRefusedError as error:
+        # Where topics are not made on demand, this is the answer for one that is not there.
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
 
 
 def stack_down(config: StackConfig) -> StackStatus:

@@ -104,11 +104,14 @@ class StartingBroker:
         if self._settled:
             return
         self._settled = True
-        with held_signals():
-            if self._is_ours and self._state is not None and self._state.process is not None:
-                process.terminate(self._state.process, _ABORT_GRACE_S)
-                with suppress(OSError):
-                    write_state(self._config.home, replace(self._state, process=None))
+        try:
+            with held_signals():
+                if self._is_ours and self._state is not None and self._state.process is not None:
+                    process.terminate(self._state.process, _ABORT_GRACE_S)
+                    with suppress(OSError):
+                        write_state(self._config.home, replace(self._state, process=None))
+        finally:
+            # After the block, which puts back the handlers that were there before it.
             self._guard.close()
 
     def _wait(self, cancelled: Callable[[], bool]) -> None:

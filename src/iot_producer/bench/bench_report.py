@@ -1,0 +1,268 @@
+"""The results of a benchmark: what was measured, ratios to the reference, bars.
+
+Promise: frozen, and fit for JSON; every ratio and median is computed here, from the rounds. It must
+not know how anything was measured or how it is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Final
+
+from iot_producer.bench.bench_options import BY_NAME, PULSAR, REFERENCE
+
+JSON_CPU_BAR: Final = 0.25
+JSON_RATIO_BAR: Final = 200.0
+PULSAR_CPU_BAR: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of a stage, all its processes together.
+
+    Attributes:
+        n_records: records of all.
+        cpu_s: CPU time of all.
+        wall_s: of the slowest.
+    """
+
+    n_records: int
+    cpu_s: float
+    wall_s: float
+
+    @property
+    def cpu_s_per_million(self) -> float:
+        """CPU seconds per million records."""
+        return self.cpu_s * 1e6 / self.n_records
+
+    @property
+    def records_per_s(self) -> float:
+        """Records a second by the wall clock."""
+        return self.n_records / self.wall_s if self.wall_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """A stage with a number of workers.
+
+    Attributes:
+        stage: its name.
+        workers: processes at once.
+        rounds: those that count, at least one.
+        peak_rss_bytes: largest resident memory of a process; 0 where it is not known.
+    """
+
+    stage: str
+    workers: int
+    rounds: tuple[Round, ...]
+    peak_rss_bytes: int
+
+    @property
+    def title(self) -> str:
+        """What the stage does."""
+        return BY_NAME[self.stage].title
+
+    @property
+    def best_cpu(self) -> float:
+        """CPU seconds per million records of the best round."""
+        return min(r.cpu_s_per_million for r in self.rounds)
+
+    @property
+    def median_cpu(self) -> float:
+        """CPU seconds per million records, median of the rounds: the figure to quote."""
+        return median(r.cpu_s_per_million for r in self.rounds)
+
+    @property
+    def median_per_s(self) -> float:
+        """Records a second by the wall clock, median of the rounds."""
+        return median(r.records_per_s for r in self.rounds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON file."""
+        return {
+            "stage": self.stage,
+            "title": self.title,
+            "workers": self.workers,
+            "n_records_per_round": self.rounds[0].n_records,
+            "cpu_s_per_million_best": _rounded(self.best_cpu),
+            "cpu_s_per_million_median": _rounded(self.median_cpu),
+            "cpu_s_per_million": [_rounded(r.cpu_s_per_million) for r in self.rounds],
+            "records_per_s_median": round(self.median_per_s),
+            "peak_rss_bytes": self.peak_rss_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StartUpResult:
+    """How long something takes to begin.
+
+    Attributes:
+        name: what.
+        seconds: wall-clock time of each try.
+        bar_s: what it may take.
+        error: why it could not be measured; empty when it was.
+    """
+
+    name: str
+    seconds: tuple[float, ...]
+    bar_s: float
+    error: str = ""
+
+    @property
+    def best_s(self) -> float:
+        """The best try."""
+        return min(self.seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON file."""
+        return {
+            "name": self.name,
+            "seconds": [_rounded(s) for s in self.seconds],
+            "bar_s": self.bar_s,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A figure with its limit.
+
+    Attributes:
+        name: what must hold.
+        value: what was measured.
+        limit: the bar.
+        at_least: the value must not be below it; else not above.
+        unit: of both.
+    """
+
+    name: str
+    value: float
+    limit: float
+    at_least: bool
+    unit: str
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the value is on the right side."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON file."""
+        return {
+            "name": self.name,
+            "value": _rounded(self.value),
+            "limit": self.limit,
+            "at_least": self.at_least,
+            "unit": self.unit,
+            "is_met": self.is_met,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """All of a benchmark.
+
+    Attributes:
+        date: of its start, ISO 8601 in UTC.
+        commit: of the sources, ``-dirty`` behind it when they were changed; ``unknown`` outside a
+            checkout.
+        machine: see machine.describe_machine.
+        versions: by package.
+        settings: fleet, block size and the rest that figures depend on.
+        stages: what was measured.
+        start_up: how long commands take to begin.
+        left_out: (stage, reason) of what was asked for and cannot be measured here.
+        failed: (stage, reason) of what went wrong while it was measured.
+    """
+
+    date: str
+    commit: str
+    machine: Mapping[str, object]
+    versions: Mapping[str, str]
+    settings: Mapping[str, object]
+    stages: tuple[StageResult, ...]
+    start_up: tuple[StartUpResult, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed; a bar that is missed is no failure."""
+        return not self.failed and not any(start.error for start in self.start_up)
+
+    def result(self, stage: str, workers: int = 1) -> StageResult | None:
+        """A stage's result with so many workers."""
+        for found in self.stages:
+            if found.stage == stage and found.workers == workers:
+                return found
+        return None
+
+    def ratio(self, result: StageResult) -> float | None:
+        """How many times less CPU than the reference with as many workers; medians of both."""
+        reference = self.result(REFERENCE, result.workers)
+        if reference is None or not result.median_cpu:
+            return None
+        return reference.median_cpu / result.median_cpu
+
+    def bars(self) -> tuple[Bar, ...]:
+        """The bars of what was measured, with their figures (medians, one worker)."""
+        bars = []
+        text = self.result("json")
+        if text is not None:
+            bars.append(Bar("values + JSON text", text.median_cpu, JSON_CPU_BAR, False, "CPU-s/M"))
+            ratio = self.ratio(text)
+            if ratio is not None:
+                name = "values + JSON text against the reference"
+                bars.append(Bar(name, ratio, JSON_RATIO_BAR, True, "×"))
+        pulsar = self.result(PULSAR)
+        if pulsar is not None:
+            name = "to Pulsar, generated and confirmed"
+            bars.append(Bar(name, pulsar.median_cpu, PULSAR_CPU_BAR, False, "CPU-s/M"))
+        for start in self.start_up:
+            if start.seconds:
+                bars.append(Bar(start.name, start.best_s, start.bar_s, False, "s"))
+        return tuple(bars)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON file."""
+        stages = []
+        for result in self.stages:
+            ratio = self.ratio(result)
+            times = {"times_less_than_reference": None if ratio is None else round(ratio, 1)}
+            stages.append({**result.to_dict(), **times})
+        return {
+            "date": self.date,
+            "commit": self.commit,
+            "machine": dict(self.machine),
+            "versions": dict(self.versions),
+            "settings": dict(self.settings),
+            "stages": stages,
+            "start_up": [start.to_dict() for start in self.start_up],
+            "bars": [bar.to_dict() for bar in self.bars()],
+            "left_out": [{"stage": stage, "reason": reason} for stage, reason in self.left_out],
+            "failed": [{"stage": stage, "reason": reason} for stage, reason in self.failed],
+        }
+
+    def to_json(self) -> str:
+        """The same as indented JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+
+def merged(samples: Iterable[Sequence[tuple[int, float, float]]]) -> tuple[Round, ...]:
+    """Rounds from what each process measured in them.
+
+    Args:
+        samples: of each round the (records, CPU seconds, wall-clock seconds) of each process.
+    """
+    return tuple(
+        Round(sum(n for n, _, _ in each), sum(c for _, c, _ in each), max(w for _, _, w in each))
+        for each in samples
+    )
+
+
+def _rounded(value: float) -> float:
+    """To 4 significant digits: there are no more."""
+    return float(f"{value:.4g}")

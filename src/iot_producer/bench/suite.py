@@ -1,0 +1,170 @@
+"""Runs a benchmark: every stage with every number of workers, then the start-up of commands.
+
+Promise: what cannot be measured here is left out with its reason, what fails is named as failed,
+and all else is measured. It must not print: it is told where news goes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from iot_producer import __version__
+from iot_producer.bench.bench_options import PULSAR, BenchOptions, StageSpec
+from iot_producer.bench.bench_report import BenchReport, StageResult, StartUpResult, merged
+from iot_producer.bench.measuring import Crew
+from iot_producer.bench.start_up import measure_start_up
+from iot_producer.clock import Clock, SystemClock
+from iot_producer.errors import ConfigError, IotProducerError
+from iot_producer.machine import describe_machine
+from iot_producer.report import iso_time
+
+if TYPE_CHECKING:
+    from iot_producer.bench.loads import LoadSpec
+
+Say = Callable[[str], None]
+
+_PACKAGES: Final = ("numba", "numpy", "pulsar-client", "pyarrow")
+_TOPIC: Final = "persistent://public/default/bench"
+
+
+def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> BenchReport:
+    """Measure.
+
+    Args:
+        options: what, and how much of it.
+        say: takes a line of news before and after each measurement.
+        clock: for the date of the report.
+
+    Returns:
+        Its result; a stage that failed while it was measured is named there with the reason.
+    """
+    date = iso_time((clock or SystemClock()).now_ns())
+    versions = _versions()
+    results: list[StageResult] = []
+    left_out: list[tuple[str, str]] = []
+    failed: list[tuple[str, str]] = []
+    for stage in options.chosen():
+        with ExitStack() as guard:
+            url = ""
+            try:
+                if stage.name == PULSAR:
+                    # Here, for without the extra "stack" it cannot be imported.
+                    from iot_producer.bench.local_broker import local_broker
+
+                    status = guard.enter_context(local_broker(options, say))
+                    url, versions["pulsar broker"] = status.pulsar_url, status.version
+                elif stage.name == "arrow" and "pyarrow" not in versions:
+                    raise ConfigError(
+                        "pyarrow is not installed", 'pip install "iot-producer[parquet]"'
+                    )
+            except IotProducerError as error:
+                say(f"{stage.name}: left out: {_reason(error)}")
+                left_out.append((stage.name, _reason(error)))
+                continue
+            for workers in options.workers:
+                try:
+                    results.append(_measured(options, stage, workers, url, say))
+                except IotProducerError as error:
+                    say(f"{stage.name}: failed: {_reason(error)}")
+                    failed.append((stage.name, _reason(error)))
+                    break
+    start_up: tuple[StartUpResult, ...] = ()
+    if options.start_up:
+        start_up = measure_start_up(options.environ, say, 2 if options.quick else 5)
+    return BenchReport(
+        date=date,
+        commit=_commit(Path(__file__).resolve().parents[3]),
+        machine=describe_machine(),
+        versions=versions,
+        settings={
+            "fleet": options.fleet.to_dict(),
+            "block_records": options.block_records,
+            "per_s": options.per_s,
+            "quick": options.quick,
+        },
+        stages=tuple(results),
+        start_up=start_up,
+        left_out=tuple(left_out),
+        failed=tuple(failed),
+    )
+
+
+def _measured(
+    options: BenchOptions, stage: StageSpec, workers: int, url: str, say: Say
+) -> StageResult:
+    n_records, n_rounds = options.n_records_of(stage), options.n_rounds_of(stage)
+    crew = "1 worker" if workers == 1 else f"{workers} workers"
+    say(f"{stage.name}, {crew}: {n_rounds} rounds of {n_records * workers:,} records")
+    with Crew([_load_spec(options, stage, k, workers, url) for k in range(workers)]) as members:
+        members.round(n_records)  # warms up: kernels, caches, the broker's compiler
+        samples = [members.round(n_records) for _ in range(n_rounds)]
+        footprints = members.footprints()
+    rounds = merged([(s.n_records, s.cpu_s, s.wall_s) for s in each] for each in samples)
+    result = StageResult(
+        stage.name, workers, rounds, max(footprint.peak_rss_bytes for footprint in footprints)
+    )
+    say(f"    {result.median_cpu:.3g} CPU-s/M, {result.median_per_s:,.0f} records/s")
+    return result
+
+
+def _reason(error: IotProducerError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
+def _load_spec(
+    options: BenchOptions, stage: StageSpec, worker: int, workers: int, url: str
+) -> LoadSpec:
+    from iot_producer.bench.loads import LoadSpec
+
+    return LoadSpec(
+        stage.name,
+        worker,
+        workers,
+        options.fleet,
+        options.block_records,
+        options.per_s,
+        url,
+        _TOPIC if url else "",
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that matter and are there."""
+    found = {"iot-producer": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit(checkout: Path) -> str:
+    """The commit of the checkout that these sources are in; ``unknown`` outside of one."""
+    head = _git(checkout, "rev-parse", "--short=12", "HEAD")
+    top = _git(checkout, "rev-parse", "--show-toplevel")
+    # An installed package may lie within somebody else's checkout.
+    if not head or top is None or Path(top).resolve() != checkout:
+        return "unknown"
+    changed = _git(checkout, "status", "--porcelain", "--", "src")
+    return f"{head}-dirty" if changed else head
+
+
+def _git(checkout: Path, *arguments: str) -> str | None:
+    """What git says; None when there is no git, or it says no."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(checkout), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

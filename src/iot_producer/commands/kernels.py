@@ -1,0 +1,26 @@
+"""Where this process caches its kernels: decided before numba is imported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from iot_producer import kernel_cache
+
+COMPILING: Final = "compiling the kernels: once per version, about 10 s; later starts take a second"
+
+
+def prepare_kernels() -> bool:
+    """Choose the kernel cache; whether a first compile lies ahead."""
+    directory = kernel_cache.prepare(cache_dir(None), os.environ)
+    return not kernel_cache.is_warm(directory)
+
+
+def cache_dir(given: Any) -> Path:
+    """The tool's cache directory: as given, else ``IOT_PRODUCER_CACHE``, else the user's."""
+    from iot_producer.config import read_environment
+
+    environ = read_environment()
+    chosen = given or environ.get("IOT_PRODUCER_CACHE", "")
+    return Path(chosen) if chosen else kernel_cache.user_cache_dir(environ)

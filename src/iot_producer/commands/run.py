@@ -1,0 +1,69 @@
+"""``iot-producer run``: wiring of a run."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iot_producer.commands.kernels import COMPILING, prepare_kernels
+from iot_producer.commands.outputs import complain, mute_stdout, say
+from iot_producer.commands.views import view_of
+from iot_producer.flags import SettingsCommand
+
+if TYPE_CHECKING:
+    from iot_producer.run_config import RunConfig
+
+
+@click.command(cls=SettingsCommand, settings_of="run")
+def run(**flags: Any) -> None:
+    """Produce until stopped, or for --duration or --messages; to Pulsar unless --to says else.
+
+    Ctrl-C or SIGTERM stops scheduling, waits for confirmations and writes the report; a second
+    Ctrl-C ends at once.
+
+    \b
+    iot-producer run --rate 5000 --duration 1m --report run.json
+    iot-producer run --to records.jsonl.gz --rate max --messages 1000000
+    iot-producer run --config ramp-to-50k
+    """  # noqa: D301
+    from iot_producer.config import load_run
+
+    config = load_run(flags, sys.stderr.isatty())
+    for warning in config.warnings:
+        say(f"warning: {warning}")
+    if config.dry_run:
+        from iot_producer.plan_text import plan_text
+
+        click.echo(plan_text(config))
+        return
+    sys.exit(_run(config))
+
+
+def _run(config: RunConfig) -> int:
+    """Carry out a run, write its report, say how it ended; returns the exit code."""
+    from iot_producer.destination import Scheme
+    from iot_producer.supervisor import run_load
+
+    if config.create_topic is not None:
+        from iot_producer.stack.admin import PulsarAdmin
+
+        admin = PulsarAdmin(config.admin_url)
+        admin.create_topic(config.destination.topic, config.create_topic)
+    to_stdout = config.destination.scheme is Scheme.STDOUT
+    view = view_of(config)
+    if prepare_kernels():
+        view.say("info", COMPILING)
+    outcome = run_load(config, view)
+    # A log for machines has the end of the run as a line of its own.
+    if outcome.report is not None and not config.quiet and config.log_format == "human":
+        from iot_producer.summary import summary
+
+        try:
+            click.echo(summary(outcome.report, config.report), err=to_stdout)
+        except BrokenPipeError:
+            mute_stdout()
+    if outcome.error is not None:
+        complain(outcome.error)
+    return outcome.exit_code

@@ -1,0 +1,1 @@
+"""Apache Pulsar: what the sink and the reader of topics share."""

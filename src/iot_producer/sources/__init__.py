@@ -1,0 +1,1 @@
+"""Where records are read back from: each gives chunks of what arrived."""
