@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from iot_producer.feed import MaxFeed
 from iot_producer.fleet import I_CUSTOMER, I_TYPE, FleetSpec, fleet_of
 from iot_producer.lane import LaneSpec, lane_of
 from iot_producer.report import LaneReport, RunReport, iso_time
-from iot_producer.schedule import MaxRate, Schedule, limit
+from iot_producer.schedule import MaxRate, Schedule
 from iot_producer.schema import DEVICE_TYPES
 from iot_producer.tally import LaneTally
 
@@ -87,7 +88,7 @@ def run_of(
         fates: of blocks of lane 0, by their place: ``failed``, ``unconfirmed`` or ``not sent``;
             all others are confirmed. Records that failed or were not sent are among the records.
     """
-    encoder = JsonEncoder(fleet_of(spec))
+    encoder = encoder_of(spec)
     reports = []
     arrived: list[tuple[int, int, list[Record]]] = []
     for index in range(n_lanes) if lanes is None else lanes:
@@ -129,6 +130,11 @@ def run_of(
         RunReport.from_json(report.to_json(), DATA_VERSION),
         [record for _, _, records in arrived for record in records],
     )
+
+
+@lru_cache(maxsize=8)
+def encoder_of(spec: FleetSpec) -> JsonEncoder:
+    return JsonEncoder(fleet_of(spec))
 
 
 def records_of(spec: FleetSpec, encoder: JsonEncoder, lane: int, block: Block) -> list[Record]:
@@ -183,8 +189,3 @@ def with_text(record: Record, old: bytes, new: bytes) -> Record:
     """The record with a change in its text."""
     assert record.text.count(old) >= 1
     return replace(record, text=record.text.replace(old, new, 1))
-
-
-def limited(schedule: Schedule, n: int) -> Schedule:
-    """The first ``n`` messages of a schedule."""
-    return limit(schedule, n)

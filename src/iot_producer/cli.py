@@ -1,4 +1,4 @@
-"""The command line: wiring only, and and, with commands/, the one place that prints or exits.
+"""The command line: wiring only, and, with commands/, the one place that prints or exits.
 
 Promise: a mistake of the user's ends with one sentence of what is wrong, one of what to do, and an
 exit code that says whose fault it is; never with a stack trace. Everything heavy is imported inside
@@ -50,7 +50,20 @@ for _command in (run, preview, verify, stack, demo, bench, schema):
 
 def main(arguments: list[str] | None = None) -> None:
     """The program: runs a command, and ends the process with its exit code."""
-    sys.exit(_guarded(lambda: cli.main(arguments, prog_name="iot-producer", standalone_mode=False)))
+    try:
+        sys.exit(_guarded(lambda: _invoke(sys.argv[1:] if arguments is None else arguments)))
+    finally:
+        # What nobody reads any more is not worth a word when the interpreter ends.
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            mute_stdout()
+
+
+def _invoke(arguments: list[str]) -> Any:
+    # Not cli.main: it makes a broken pipe an exit code of its own.
+    with cli.make_context("iot-producer", arguments) as context:
+        return cli.invoke(context)
 
 
 def _guarded(command: Callable[[], Any]) -> int:

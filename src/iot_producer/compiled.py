@@ -49,6 +49,7 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 if TYPE_CHECKING:
     prefetch_row: Any
     store8: Any
+    store16: Any
     load8: Any
 
 elif JIT:
@@ -61,6 +62,23 @@ elif JIT:
         def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             pointer = _byte_pointer(context, builder, array, position, arguments)
             builder.store(arguments[2], pointer, align=1)
+            return context.get_dummy_value()
+
+        return signature, build
+
+    @intrinsic
+    def store16(_context: Any, array: Any, position: Any, low: Any, high: Any) -> Any:
+        """Store two uint64, the second behind the first, in one instruction."""
+        signature = types.void(array, position, low, high)
+
+        def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            pair = ir.VectorType(ir.IntType(64), 2)
+            both = ir.Constant(pair, [0, 0])
+            for place in (0, 1):
+                at = ir.Constant(ir.IntType(32), place)
+                both = builder.insert_element(both, arguments[2 + place], at)
+            pointer = _byte_pointer(context, builder, array, position, arguments)
+            builder.store(both, builder.bitcast(pointer, pair.as_pointer()), align=1)
             return context.get_dummy_value()
 
         return signature, build
@@ -113,6 +131,11 @@ else:
         array[position : position + 8] = np.frombuffer(
             int(word).to_bytes(8, "little"), dtype=np.uint8
         )
+
+    def store16(array: Any, position: Any, low: Any, high: Any) -> None:
+        """Store two uint64, the second behind the first."""
+        store8(array, position, low)
+        store8(array, position + 8, high)
 
     def load8(array: Any, position: Any) -> Any:
         """Load 8 bytes at any position of a uint8 array as a uint64."""

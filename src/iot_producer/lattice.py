@@ -75,3 +75,9 @@ def sine(turn: Int) -> Int:
 def clamped(value: Int, low: Int, high: Int) -> Int:
     """``value``, or the end of the range that it is beyond."""
     return min(max(value, low), high)
+
+
+@inlined
+def quotient(value: Int, divisor: Int) -> Int:
+    """``value // divisor`` of numbers that are not negative: a plain unsigned division."""
+    return np.int64(np.uint64(value) // np.uint64(divisor))

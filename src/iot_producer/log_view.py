@@ -129,6 +129,18 @@ class QuietView:
         )
 
 
+def event_keys() -> dict[str, tuple[str, ...]]:
+    """The keys of the JSON form by event, for the reference."""
+    common = ("time", "level", "event")
+    empty = Snapshot(0)
+    report = RunReport(0, "", {}, {}, {}, {}, 0, 1, [], iso_time(0), iso_time(0), "", "null:")
+    return {
+        "stats": (*common, *_stats_fields(empty, empty.since(empty))),
+        "message": (*common, "message"),
+        "end": (*common, *_end_fields(report)),
+    }
+
+
 class _Lines:
     """Writes lines in one of two forms."""
 

@@ -73,14 +73,13 @@ def add_records(
     Returns:
         the checksum of these records, uint64.
     """
-    values = np.zeros(N_READINGS, dtype=np.int64)
     checksum = np.uint64(0)
     n = len(numbers)
     for i in range(n):
         prefetch_row(devices, numbers[min(i + _AHEAD, n - 1)])
         d = numbers[i]
         t = times_ms[i]
-        readings(values, devices, d, sites, conditions, t)
+        values = readings(devices, d, sites, conditions, t)
         sums[0] += d
         form = np.uint64(d) * _WEIGHTS[0]
         for j in range(IDENTITY_COLUMNS):

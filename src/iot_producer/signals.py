@@ -59,6 +59,7 @@ from iot_producer.lattice import (
     SECOND,
     SMOOTH_SIGMA,
     clamped,
+    quotient,
     share,
     smooth,
     word,
@@ -100,6 +101,7 @@ _SERVICE: Final = np.uint64(0x24A19947B3916CF7)
 _BOOT: Final = np.uint64(0x0801F2E2858EFC16)
 
 _0: Final = np.uint64(0)
+_1: Final = np.uint64(1)
 _16: Final = np.uint64(16)
 _32: Final = np.uint64(32)
 _48: Final = np.uint64(48)
@@ -131,131 +133,167 @@ def _centred(random: Any, shift: Any, reach: Int) -> Int:
 
 
 @inlined
-def _traffic_until(local_ms: Int) -> Int:
-    """Activity since the epoch: grows by 33 … 86 every millisecond, so it never falls."""
-    day = local_ms // DAY
-    of_day = local_ms - day * DAY
-    hour = of_day // HOUR
-    return day * _TRAFFIC_OF_DAY + _TRAFFIC_BEFORE[hour] + TRAFFIC[hour] * (of_day - hour * HOUR)
+def _within(value: Int, length: Int) -> bool:
+    """Whether 0 ≤ value < length (not negative), in one comparison."""
+    return np.uint64(value) < np.uint64(length)
 
 
 @inlined
-def readings(values: Any, devices: Any, d: Int, sites: Any, conditions: Any, t: Int) -> None:
-    """Write the readings of device ``d`` at ``t`` into ``values``.
+def _traffic_until(local_ms: Int) -> Int:
+    """Activity since the epoch: grows by 33 … 86 every millisecond, so it never falls."""
+    day = quotient(local_ms, DAY)
+    of_day = local_ms - day * DAY
+    hour = quotient(of_day, HOUR)
+    place = np.uint64(hour)
+    return day * _TRAFFIC_OF_DAY + _TRAFFIC_BEFORE[place] + TRAFFIC[place] * (of_day - hour * HOUR)
+
+
+@inlined
+def readings(devices: Any, d: Int, sites: Any, conditions: Any, t: Int) -> Any:
+    """The readings of device ``d`` at ``t``.
 
     Args:
-        values: int64[≥ N_READINGS], in counts of each field's resolution.
         devices: ``Fleet.device``.
         d: device number.
         sites: ``Fleet.site``.
         conditions: the caller's memory, see conditions.new_conditions.
         t: milliseconds since the epoch, 0 … 2**42.
+
+    Returns:
+        N_READINGS int64, in counts of each field's resolution.
     """
-    own = devices[d]
-    place = np.int64(own[D_PLACE])
-    key = np.uint64(own[D_KEY_LOW]) & _LOW32 | np.uint64(own[D_KEY_HIGH]) << _32
-    here = conditions[place]
+    # Unsigned indices and no views of rows: no test for a sign, no counting of references.
+    own = np.uint64(d)
+    here = np.uint64(devices[own, D_PLACE])
+    key = np.uint64(devices[own, D_KEY_LOW]) & _LOW32 | np.uint64(devices[own, D_KEY_HIGH]) << _32
     tick = t >> TICK_BITS
-    if here[C_TICK] != tick:
-        update_conditions(here, sites, place, tick)
+    if conditions[here, C_TICK] != tick:
+        update_conditions(conditions[here], sites, np.int64(here), tick)
     fine_1 = word(key, _FINE_1, t)
     fine_2 = word(key, _FINE_2, t)
 
     # Sensors: the conditions, the sensor's own bias, and noise.
-    air = here[C_AIR] + own[D_TEMPERATURE_BIAS] + _centred(fine_1, _0, 173)
-    values[TEMPERATURE] = clamped((air + 5) // 10, -3_000, 5_000)
-    humidity = here[C_HUMIDITY] + own[D_HUMIDITY_BIAS] + _centred(fine_1, _16, 60)
-    values[HUMIDITY] = clamped(humidity, 300, 10_000)
-    pressure = here[C_PRESSURE] + own[D_PRESSURE_BIAS] + _centred(fine_1, _32, 10)
-    values[PRESSURE] = clamped(pressure, 98_000, 103_000)
-    carbon = here[C_CARBON] + own[D_CO2_BIAS] + _centred(fine_2, _0, 60)
-    values[CO2] = clamped(carbon, 4_000, 20_000)
-    loud = here[C_LOUD] + own[D_NOISE_BIAS] + _centred(fine_2, _16, 35)
-    values[NOISE] = clamped(loud, 300, 900)
-    lux = here[C_DAYLIGHT] + (own[D_LAMPS] * here[C_LAMPS] >> 16)
-    values[LIGHT] = clamped(lux + (lux * _centred(fine_2, _32, 1_310) >> 16), 0, 10_000)
-    moves = share(word(key, _MOVES, t // (15 * SECOND)), _32)
-    values[MOTION] = 1 if moves < here[C_RESTLESS] else 0
+    air = conditions[here, C_AIR] + devices[own, D_TEMPERATURE_BIAS] + _centred(fine_1, _0, 173)
+    temperature = clamped((air + 5) // 10, -3_000, 5_000)
+    humidity = clamped(
+        conditions[here, C_HUMIDITY] + devices[own, D_HUMIDITY_BIAS] + _centred(fine_1, _16, 60),
+        300,
+        10_000,
+    )
+    pressure = clamped(
+        conditions[here, C_PRESSURE] + devices[own, D_PRESSURE_BIAS] + _centred(fine_1, _32, 10),
+        98_000,
+        103_000,
+    )
+    carbon = clamped(
+        conditions[here, C_CARBON] + devices[own, D_CO2_BIAS] + _centred(fine_2, _0, 60),
+        4_000,
+        20_000,
+    )
+    loud = clamped(
+        conditions[here, C_LOUD] + devices[own, D_NOISE_BIAS] + _centred(fine_2, _16, 35), 300, 900
+    )
+    lux = conditions[here, C_DAYLIGHT] + (devices[own, D_LAMPS] * conditions[here, C_LAMPS] >> 16)
+    light = clamped(lux + (lux * _centred(fine_2, _32, 1_310) >> 16), 0, 10_000)
+    moves = share(word(key, _MOVES, quotient(t, 15 * SECOND)), _32)
+    motion = np.int64(moves < conditions[here, C_RESTLESS])
 
     # Battery: a life of 30 … 400 days with a plateau and a cliff, as a phase of 2**52; mains do not
     # move from its start.
-    phase = (t // SECOND) * own[D_BATTERY_PACE] + (np.int64(own[D_BATTERY_START]) << 22)
+    phase = quotient(t, SECOND) * devices[own, D_BATTERY_PACE] + (
+        np.int64(devices[own, D_BATTERY_START]) << 22
+    )
     used = (phase >> 32) & 0xFFFFF
-    full = _BATTERY_CURVE[used >> 10]
-    values[BATTERY] = full + ((_BATTERY_CURVE[(used >> 10) + 1] - full) * (used & 0x3FF) >> 10)
+    step = np.uint64(used >> 10)
+    full = _BATTERY_CURVE[step]
+    battery = full + ((_BATTERY_CURVE[step + _1] - full) * (used & 0x3FF) >> 10)
 
     # Radio: distance and walls (fixed), slow fading (σ 2 dB), fast fading (±2 dB).
     fading = smooth(key, _FADING, t, 10 * MINUTE) * 20 // SMOOTH_SIGMA + _centred(fine_2, _48, 20)
-    values[SIGNAL] = clamped(own[D_SIGNAL] + fading, -1_100, -200)
+    signal = clamped(devices[own, D_SIGNAL] + fading, -1_100, -200)
 
     # Status: an epoch of a week may hold a service of hours, of a day an outage, of 4 h a fault. A
     # device's epochs start at its own time.
     shifted = t + (np.int64(key >> _32) * (7 * DAY) >> 32)
-    week = shifted // (7 * DAY)
+    week = quotient(shifted, 7 * DAY)
     service = word(key, _SERVICE, week)
     length = 2 * HOUR + (share(service, _16) * (64 * HOUR // 5) >> 16)
     at = shifted - week * (7 * DAY) - (share(service, _32) * (7 * DAY - length) >> 16)
     status = ONLINE
-    errors = 0
-    if 0 <= at < length:
+    errors = np.int64(0)
+    if _within(at, length):
         status = MAINTENANCE
     else:
-        day = shifted // DAY
+        day = quotient(shifted, DAY)
         outage = word(key, _OUTAGE, day)
         length = 20 * MINUTE + (share(outage, _16) * (5 * HOUR) >> 16)
         at = shifted - day * DAY - (share(outage, _32) * (DAY - length) >> 16)
-        if 0 <= at < length and share(outage, _48) < 29_200:
+        if _within(at, length) and share(outage, _48) < 29_200:
             status = OFFLINE
             errors = share(outage, _0) % 6 * (at + HOUR) // (length + HOUR)
         else:
-            turn = shifted // (4 * HOUR)
+            turn = quotient(shifted, 4 * HOUR)
             fault = word(key, _FAULT, turn)
             length = 3 * MINUTE + (share(fault, _16) * (27 * MINUTE) >> 16)
             at = shifted - turn * (4 * HOUR) - (share(fault, _32) * (4 * HOUR - length) >> 16)
-            if 0 <= at < length and share(fault, _48) < 52_800:
+            if _within(at, length) and share(fault, _48) < 52_800:
                 status = ERROR
                 errors = 1 + (1 + share(fault, _0) % 20) * at // length
-    values[STATUS] = status
-    values[ERRORS] = errors
 
     # Counters since the last boot: boots are epochs of days, each somewhere in the first half.
-    between = np.int64(own[D_BOOT_HOURS]) * HOUR
+    boot_hours = np.int64(devices[own, D_BOOT_HOURS])
+    between = boot_hours * HOUR
     lag = np.int64(key & _LOW32) * (between >> 4) >> 28  # an hour is a multiple of 16 ms
-    epoch = (t + lag) // between
-    boot = word(key, _BOOT, epoch)
-    booted = epoch * between - lag + (share(boot, _16) * between >> 17)
-    if booted > t:
-        boot = word(key, _BOOT, epoch - 1)
-        booted = (epoch - 1) * between - lag + (share(boot, _16) * between >> 17)
-    local_ms = sites[place >> 1, S_LOCAL_MS] + 100 * DAY
+    epoch = quotient(t + lag, between)
+    # Both epochs are computed: which of them it is cannot be predicted.
+    this, before = word(key, _BOOT, epoch), word(key, _BOOT, epoch - 1)
+    booted_this = epoch * between - lag + (share(this, _16) * between >> 17)
+    booted_before = (epoch - 1) * between - lag + (share(before, _16) * between >> 17)
+    in_this = booted_this <= t
+    boot = this if in_this else before
+    booted = booted_this if in_this else booted_before
+    local_ms = sites[here >> _1, S_LOCAL_MS] + 100 * DAY
     traffic = (_traffic_until(t + local_ms) - _traffic_until(booted + local_ms)) >> 16
-    sent = traffic * own[D_SENT_PER_HOUR] // (64 * HOUR >> 16)
-    received = traffic * own[D_RECEIVED_PER_HOUR] // (64 * HOUR >> 16)
-    values[PACKETS_SENT] = sent
-    values[PACKETS_RECEIVED] = received
-    values[BYTES_SENT] = sent * (200 + (share(boot, _32) * 1_001 >> 16))
-    values[BYTES_RECEIVED] = received * (200 + (share(boot, _48) * 1_001 >> 16))
+    sent = quotient(traffic * devices[own, D_SENT_PER_HOUR], 64 * HOUR >> 16)
+    received = quotient(traffic * devices[own, D_RECEIVED_PER_HOUR], 64 * HOUR >> 16)
+    bytes_sent = sent * (200 + (share(boot, _32) * 1_001 >> 16))
+    bytes_received = received * (200 + (share(boot, _48) * 1_001 >> 16))
 
     # Memory creeps up from boot to boot; the processor follows people and packets.
-    presence = np.int64(here[C_PRESENCE])
-    creep = (t - booted) // HOUR * 125 // own[D_BOOT_HOURS]
-    memory = (
-        (own[D_CPU_MEMORY] & 0xFFFF) + creep + (presence * 60 >> 16) + (share(fine_1, _48) >> 11)
-    )
-    values[MEMORY] = clamped(memory, 100, 950)
-    load = (own[D_CPU_MEMORY] >> 16) + (presence * 220 >> 16)
-    load += here[C_TRAFFIC] * own[D_SENT_PER_HOUR] >> 10
+    presence = np.int64(conditions[here, C_PRESENCE])
+    creep = quotient(quotient(t - booted, HOUR) * 125, boot_hours)
+    base = devices[own, D_CPU_MEMORY]
+    memory = (base & 0xFFFF) + creep + (presence * 60 >> 16) + (share(fine_1, _48) >> 11)
+    load = (base >> 16) + (presence * 220 >> 16)
+    load += conditions[here, C_TRAFFIC] * devices[own, D_SENT_PER_HOUR] >> 10
     load += share(fine_1 ^ fine_2, _16) >> 10
-    values[CPU] = clamped(load + 150 if status == ERROR else load, 0, 1_000)
+    return (
+        temperature,
+        humidity,
+        pressure,
+        carbon,
+        loud,
+        light,
+        motion,
+        battery,
+        signal,
+        clamped(memory, 100, 950),
+        clamped(load + 150 if status == ERROR else load, 0, 1_000),
+        status,
+        errors,
+        sent,
+        received,
+        bytes_sent,
+        bytes_received,
+    )
 
 
 @entry
 def _fill(out: Any, devices: Any, sites: Any, conditions: Any, numbers: Any, times_ms: Any) -> None:
-    values = np.zeros(N_READINGS, dtype=np.int64)
     n = len(numbers)
     for i in range(n):
         prefetch_row(devices, numbers[min(i + _AHEAD, n - 1)])
-        readings(values, devices, numbers[i], sites, conditions, times_ms[i])
+        values = readings(devices, numbers[i], sites, conditions, times_ms[i])
         for j in range(N_READINGS):
             out[j, i] = values[j]
 

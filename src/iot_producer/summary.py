@@ -1,4 +1,4 @@
-"""The end of a run in a few lines that a newcomer understands; also exports ``plan_text``.
+"""The end of a run in a few lines that a newcomer understands.
 
 Promise: at most fifteen lines, the verdict first; the counts are shown as the law that they obey,
 and everything that was not confirmed with its reason. It must not know where the text goes.
@@ -16,13 +16,11 @@ from iot_producer import figures
 from iot_producer.errors import ConfigError
 from iot_producer.latency import Histogram
 from iot_producer.outcome import TallySnapshot
-from iot_producer.plan_text import mean_per_s, plan_text, schedule_words
+from iot_producer.plan_text import mean_per_s, schedule_words
 from iot_producer.report import RunReport, iso_time
 
 if TYPE_CHECKING:  # rich is for terminals only
     from rich.text import Text
-
-__all__ = ["plan_text", "styled_summary", "summary"]
 
 _LABEL: Final = 13
 _COLUMN: Final = 10

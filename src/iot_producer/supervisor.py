@@ -13,7 +13,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Final
@@ -31,8 +31,9 @@ from iot_producer.view import View
 from iot_producer.worker_process import INTERRUPT, Go, News, Order, Ready, Result, main
 
 DRAW_NS: Final = 250_000_000
-GRACE_NS: Final = 2_000_000_000
+GRACE_NS: Final = 1_000_000_000
 """How long a worker may take to end: then its sink is broken off; as long again, it is killed."""
+_SILENT_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +172,11 @@ class Supervisor:
             if command > member.command and member.result is None:
                 member.command = command
                 self._tell(member, Order(command))
-                # A worker may take the time-out twice: to send what is due, and to drain.
-                drains = command is Command.DRAIN
-                patience_ns = 2 * self._config.drain_timeout_ns if drains else 0
-                self._deadline_ns = now_ns + patience_ns + GRACE_NS
+                patience_ns = GRACE_NS
+                if command is Command.DRAIN:
+                    # It may take the time-out twice: to send what is due, and to drain.
+                    patience_ns += 2 * self._config.drain_timeout_ns
+                self._deadline_ns = now_ns + patience_ns
 
     def _break_off(self, now_ns: int) -> None:
         """End what has not ended long after its command."""
@@ -237,7 +239,12 @@ class Supervisor:
         self._error = self._error or error
 
     def _draw(self) -> None:
-        snapshots = [member.snapshot for member in self._members if member.snapshot is not None]
+        now_ns = self._clock.now_ns()
+        snapshots = [
+            _aged(member.snapshot, now_ns) if member.result is None else member.snapshot
+            for member in self._members
+            if member.snapshot is not None
+        ]
         if snapshots:
             merged = Snapshot.merge(snapshots)
             self._show(lambda: self._view.draw(merged))
@@ -263,7 +270,7 @@ class Supervisor:
                 member.process.kill()
             member.pipe.close()
         for member in self._members:
-            member.process.join(GRACE_NS / 1e9)
+            member.process.join(2 * GRACE_NS / 1e9)
             if member.process.is_alive():
                 member.process.kill()
                 member.process.join()
@@ -288,6 +295,17 @@ class Supervisor:
             return self._error.exit_code
         # Without a report nothing was due.
         return ExitCode.OK if report is None or report.tally.complete else ExitCode.FAILED
+
+
+def _aged(snapshot: Snapshot, now_ns: int) -> Snapshot:
+    """A worker that is silent for long waits for its destination: what it is sending is that late.
+
+    So a view goes on to tell of a destination that hangs.
+    """
+    age_ns = now_ns - snapshot.at_ns
+    if age_ns <= _SILENT_NS:
+        return snapshot
+    return replace(snapshot, at_ns=now_ns, lag_now_ns=snapshot.lag_now_ns + age_ns)
 
 
 def run_load(config: RunConfig, view: View, clock: Clock | None = None) -> Outcome:

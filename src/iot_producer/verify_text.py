@@ -99,6 +99,10 @@ def _verdict(report: VerifyReport) -> str:
 
 def _remarks(report: VerifyReport) -> list[str]:
     lines = []
+    if report.totals.expected and not report.n_read:
+        lines.append(
+            "Nothing was read: is this where the run wrote to, and is it still kept there?"
+        )
     if report.n_unconfirmed:
         lines.append(
             f"{report.n_unconfirmed:,} records stayed unconfirmed; "

@@ -260,14 +260,18 @@ class Worker:
             now_ns = self._clock.now_ns()
             if now_ns >= deadline_ns or self._command() is Command.ABORT:
                 return
-            slice_ns = min(deadline_ns - now_ns, self._config.snapshot_interval_ns)
+            until_ns = min(deadline_ns, now_ns + self._config.snapshot_interval_ns)
             self.in_sink = True
             try:
-                self._sink.drain(slice_ns / 1e9)
+                self._sink.drain((until_ns - now_ns) / 1e9)
             finally:
                 self.in_sink = False
+            n_pending = len(self._pending)
             self._take_receipts()
             self._publish(self.snapshot())
+            if len(self._pending) == n_pending:
+                # A sink that has no more to say returns at once: then do not ask in a loop.
+                self._clock.sleep_until(until_ns)
 
     def _close(self) -> None:
         """Take what came, and close the sink: what it confirms at its end can be taken then."""

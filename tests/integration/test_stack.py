@@ -22,9 +22,8 @@ import pulsar
 import pytest
 
 from iot_producer.errors import ConfigError, RefusedError, UnreachableError
+from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
 from iot_producer.stack import (
-    AdminRefusedError,
-    PulsarAdmin,
     StackConfig,
     StackStatus,
     default_cache_dir,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from found_records import Record, Run, chunks_of, run_of
 from iot_producer.fleet import FleetSpec
 from iot_producer.schedule import ConstantSchedule, MaxRate, Schedule, limit, schedule_from_toml
 from iot_producer.verification import Verification
 from iot_producer.verify_report import Counts, Fault, VerifyReport
-from found_records import Record, Run, chunks_of, run_of
 
 MOST_PER_DEVICE = 1000  # a second; the settings allow no more
 
@@ -77,7 +78,7 @@ def found(run: Run, **faults: int) -> Counts:
     return Counts(expected=n, found=n - lost, **faults)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(runs(), st.booleans())
 def test_an_untouched_run_has_no_difference(run: Run, around: bool):
     report = verified(run, run.records, around)
@@ -87,7 +88,7 @@ def test_an_untouched_run_has_no_difference(run: Run, around: bool):
     assert {m.start_ms: m.counts.expected for m in report.minutes} == by_minute
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(runs(), st.data(), st.booleans())
 def test_removed_and_duplicated_records_are_found(run: Run, data: st.DataObject, around: bool):
     places = st.lists(st.integers(0, len(run.records) - 1), max_size=5, unique=True)
@@ -104,12 +105,14 @@ def test_removed_and_duplicated_records_are_found(run: Run, data: st.DataObject,
     assert lost == {(run.records[place].lane, run.records[place].message) for place in gone}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(runs(), st.data())
 def test_a_changed_digit_is_found_on_a_topic(run: Run, data: st.DataObject):
     place = data.draw(st.integers(0, len(run.records) - 1))
     record = run.records[place]
+    # Not the 2 in the name of co2_level: it makes a field missing and another one too many.
     digits = [i for i, byte in enumerate(record.text) if chr(byte).isdigit()]
+    digits.remove(record.text.index(b"co2_level") + 2)
     at = data.draw(st.sampled_from(digits))
     other = (record.text[at] - ord("0") + data.draw(st.integers(1, 9))) % 10 + ord("0")
     text = record.text[:at] + bytes([other]) + record.text[at + 1 :]
@@ -128,13 +131,13 @@ def test_a_changed_digit_is_found_on_a_topic(run: Run, data: st.DataObject):
     assert not verified(run, changed, around=False).ok
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(runs(), st.data())
 def test_two_swapped_records_of_a_device_are_found(run: Run, data: st.DataObject):
     by_device: dict[int, list[int]] = {}
     for place, record in enumerate(run.records):
         by_device.setdefault(record.device, []).append(place)
-    pairs = [pair for p in by_device.values() for pair in zip(p, p[1:], strict=False)]
+    pairs = [pair for p in by_device.values() for pair in pairwise(p)]
     if not pairs:
         return
     first, second = data.draw(st.sampled_from(pairs))
@@ -146,7 +149,7 @@ def test_two_swapped_records_of_a_device_are_found(run: Run, data: st.DataObject
     assert (offender.message, offender.position) == (run.records[first].message, second)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(runs(), runs(), st.randoms(use_true_random=False))
 def test_records_of_another_run_are_foreign_and_no_fault(run: Run, other: Run, random):
     mine = {(record.device, record.time_ms) for record in run.records}

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from found_records import SMALL
 from iot_producer.expectation import MAY, MUST, MUST_NOT, PARTLY, expectation_of
 from iot_producer.lane import LaneSpec, lane_of
 from iot_producer.outcome import LaneRanges, PartialBlock, State
 from iot_producer.ranges import RangeSet
-from found_records import SMALL
 
 LANE = lane_of(SMALL.devices, LaneSpec(0, 2))
 RANGES = LaneRanges(

@@ -5,12 +5,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from found_records import SMALL, START_NS
 from iot_producer.blocks import Plan
 from iot_producer.errors import ConfigError
 from iot_producer.lane import LaneSpec
 from iot_producer.plan_index import LanePart, PlanIndex
 from iot_producer.schedule import ConstantSchedule, limit
-from found_records import SMALL, START_NS
 
 RATE = ConstantSchedule(Fraction(700))
 

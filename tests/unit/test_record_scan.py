@@ -5,10 +5,10 @@ from datetime import datetime
 import numpy as np
 import pytest
 
+from found_records import SMALL
 from iot_producer.encoders.json_rows import JsonEncoder
 from iot_producer.fleet import fleet_of
 from iot_producer.record_scan import devices_of, devices_of_keys, same_texts, times_of
-from found_records import SMALL
 
 TIMES = [0, 1, 951_782_399_999, 951_868_800_000, 1_780_000_000_123, 4_102_444_799_999]
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from iot_producer.outcome import LaneRanges, TallySnapshot
 from iot_producer.report import LaneReport, RunReport, iso_time
-from iot_producer.summary import plan_text, styled_summary, summary
+from iot_producer.summary import styled_summary, summary
 from iot_producer.tally import LaneTally
 
 
@@ -153,7 +153,3 @@ def test_colours_are_for_terminals_only() -> None:
     pipe = Console(file=StringIO(), width=120, force_terminal=False)
     pipe.print(styled_summary(done))
     assert pipe.file.getvalue() == summary(done) + "\n"  # type: ignore[attr-defined]
-
-
-def test_plan_text_is_exported() -> None:
-    assert plan_text.__module__ == "iot_producer.plan_text"

@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iot_producer.chunk import Chunk
+from found_records import (
+    SMALL,
+    START_NS,
+    Record,
+    Run,
+    chunks_of,
+    run_of,
+    with_text,
+)
+from iot_producer.blocks import Block, Plan
 from iot_producer.clock import ManualClock
-from iot_producer.encoders.json_rows import JsonEncoder
 from iot_producer.errors import ReportError
 from iot_producer.feed import PlannedFeed
-from iot_producer.blocks import Block, Plan
 from iot_producer.fleet import FleetSpec, fleet_of
 from iot_producer.lane import LaneSpec
 from iot_producer.report import LaneReport
@@ -22,16 +29,6 @@ from iot_producer.sinks.memory import MemorySink
 from iot_producer.verification import Verification
 from iot_producer.verify_report import Counts, Difference, Fault, LostRange, VerifyReport
 from iot_producer.worker import Worker, WorkerConfig
-from found_records import (
-    SMALL,
-    START_NS,
-    Record,
-    Run,
-    chunks_of,
-    records_of,
-    run_of,
-    with_text,
-)
 
 RUN = run_of(ConstantSchedule(Fraction(900)), n_lanes=2, n_per_lane=200)
 ALL = RUN.records
@@ -126,14 +123,20 @@ def changed_once(record: Record, at: int = 77) -> VerifyReport:
 
 
 def test_every_digit_of_a_record_counts():
-    record = ALL[77]
-    places = [i for i, c in enumerate(record.text) if chr(c).isdigit()]
-    assert len(places) > 60
-    for i in places:
-        digit = record.text[i] - ord("0")
-        other = ord("0") + (digit + 1) % 10
-        text = record.text[:i] + bytes([other]) + record.text[i + 1 :]
-        changed_once(replace(record, text=text))
+    """Each of as many records as a record has digits has another one of them changed."""
+    changed = []
+    for nth, record in enumerate(ALL):
+        digits = [i for i, byte in enumerate(record.text) if chr(byte).isdigit()]
+        if nth >= len(digits):
+            break
+        at = digits[nth]
+        digit = (record.text[at] - ord("0") + 1) % 10 + ord("0")
+        text = record.text[:at] + bytes([digit]) + record.text[at + 1 :]
+        changed.append(replace(record, text=text))
+    assert len(changed) > 100
+    report = verified([*changed, *ALL[len(changed) :]])
+    assert report.totals == replace(WHOLE, changed=len(changed))
+    assert report.n_foreign == 0
 
 
 def test_a_changed_value_is_told_field_by_field():
@@ -252,9 +255,7 @@ def test_fates_other_than_confirmed(schedule: Any):
     assert report.ok
     twice = [*sent, next(r for r in sent if r.message == 22)]
     report = verified(twice, run)
-    assert report.totals == Counts(
-        expected=182, found=182, unconfirmed_found=7, duplicated=1
-    )
+    assert report.totals == Counts(expected=182, found=182, unconfirmed_found=7, duplicated=1)
     report = verified(run.records, run)
     assert report.totals == Counts(expected=182, found=182, unconfirmed_found=7, unexpected=21)
     assert not report.ok
@@ -293,9 +294,6 @@ def test_blocks_whose_partitions_met_different_fates():
     for partition_of in (even_or_odd, None):
         report = verified(arrived, run, partition_of=partition_of)
         assert report.totals == whole
-        without = [r for r in arrived if r.message not in (5, 20)]
-        n_gone = len(arrived) - len(without)
-        assert n_gone == 2 if run.records[20].device % 2 == 0 else n_gone == 1
     gone = next(r for r in arrived if 20 <= r.message < 30)
     rest = [r for r in arrived if r is not gone]
     known = verified(rest, run, partition_of=even_or_odd)
@@ -365,13 +363,13 @@ def test_reports_that_cannot_be_used():
     assert "data version 9" in refusal(data_version=9)
     assert "n_devices" in refusal(fleet={"n_devices": 5})
     assert "DEVICES is 0" in refusal(fleet={"devices": 0})
-    assert "100 has 101" in refusal(schedule={"kind": "constant", "rate": "100", "n_messages": 1}) \
-        or True
     assert "kind" in refusal(schedule={"kind": "nonsense"})
     assert "calendars" in refusal(start_ns=-(10**18))
     assert "cannot be made again" in refusal(start_ns=2**70)
     assert "blocks of lane 0 are missing" in refusal(schedule=MaxRate(5).to_spec())
-    assert "DEVICES" in refusal(fleet={"devices": 1, "customers": 1, "sites": 1, "seed": 1})
+    assert "2 lanes for 1 devices" in refusal(
+        fleet={"devices": 1, "customers": 1, "sites": 1, "seed": 1}
+    )
     long = LaneReport(0, RUN.report.lanes[0].tally, RUN.report.lanes[0].ranges)
     message = refusal(
         lanes=[long], schedule=limit(ConstantSchedule(Fraction(900)), 10).to_spec(), n_lanes=1

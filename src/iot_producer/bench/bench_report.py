@@ -102,25 +102,33 @@ class StartUpResult:
     Attributes:
         name: what.
         seconds: wall-clock time of each try.
+        cpu_seconds: CPU time of each try, until the end of the command.
         bar_s: what it may take.
         error: why it could not be measured; empty when it was.
     """
 
     name: str
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
     bar_s: float
     error: str = ""
 
     @property
     def best_s(self) -> float:
-        """The best try."""
+        """The best try, by the wall clock."""
         return min(self.seconds)
+
+    @property
+    def best_cpu_s(self) -> float:
+        """The best try, in CPU seconds."""
+        return min(self.cpu_seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON file."""
         return {
             "name": self.name,
             "seconds": [_rounded(s) for s in self.seconds],
+            "cpu_seconds": [_rounded(s) for s in self.cpu_seconds],
             "bar_s": self.bar_s,
             "error": self.error,
         }

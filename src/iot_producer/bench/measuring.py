@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from iot_producer.errors import IotProducerError
+from iot_producer.stop_requests import ENDING, sheltered_children
 
 if TYPE_CHECKING:  # it loads numba, which only the processes need
     from iot_producer.bench.loads import LoadSpec
@@ -72,6 +73,7 @@ def main(pipe: Connection, spec: LoadSpec) -> None:
         spec: its work.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # see stop_requests.sheltered_children
     try:
         _obey(pipe, spec)
     except IotProducerError as error:
@@ -125,9 +127,10 @@ class Crew:
             for spec in self._specs:
                 ours, theirs = context.Pipe()
                 process = context.Process(target=main, args=(theirs, spec), daemon=True)
-                process.start()
+                with sheltered_children():
+                    process.start()
+                    self._members.append((process, ours))
                 theirs.close()
-                self._members.append((process, ours))
             self._answers(str)
         except BaseException:
             self._end()

@@ -23,6 +23,7 @@ _HEAD = (
     "records/s",
     "MB a process",
 )
+_START_UP_HEAD = ("start-up, best", "seconds", "CPU-s")
 _LEFT_COLUMNS = 2
 
 _LEGEND = (
@@ -37,6 +38,8 @@ def render(report: BenchReport) -> str:
     parts = ["\n".join(_facts(report))]
     if report.stages:
         parts += [_plain_table(_HEAD, _rows(report)), _LEGEND]
+    if _start_ups(report):
+        parts.append(_plain_table(_START_UP_HEAD, _start_ups(report), left=1))
     if report.bars():
         parts.append("Bars (medians of one worker; best of start-ups)\n" + _bar_lines(report))
     if _absences(report):
@@ -49,6 +52,8 @@ def markdown(report: BenchReport) -> str:
     parts = [f"# Benchmark {report.date[:10]}, {report.commit}", "  \n".join(_facts(report))]
     if report.stages:
         parts += [_markdown_table(_HEAD, _rows(report)), _LEGEND.replace("\n", " ")]
+    if _start_ups(report):
+        parts.append(_markdown_table(_START_UP_HEAD, _start_ups(report), 1))
     if report.bars():
         rows = [(bar.name, _figure(bar), _limit(bar), _verdict(bar)) for bar in report.bars()]
         parts.append(_markdown_table(("bar", "measured", "limit", ""), rows, 1))
@@ -120,6 +125,14 @@ def _rows(report: BenchReport) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def _start_ups(report: BenchReport) -> list[tuple[str, ...]]:
+    return [
+        (start.name, _short(start.best_s), _short(start.best_cpu_s))
+        for start in report.start_up
+        if start.seconds
+    ]
 
 
 def _bar_lines(report: BenchReport) -> str:

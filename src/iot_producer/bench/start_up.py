@@ -6,6 +6,7 @@ user's is neither used nor changed. It must not know why they take as long.
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import tempfile
@@ -71,21 +72,26 @@ def measure_start_up(
         env = {**kept, "XDG_CACHE_HOME": cache}
         for command in _COMMANDS:
             say(f"start-up: {command.name}")
-            seconds: list[float] = []
+            tries: list[tuple[float, float]] = []
             error = ""
             try:
                 for _ in range(1 if command.only_once else n_tries):
-                    seconds.append(_seconds_of(command, env))
+                    tries.append(_seconds_of(command, env))
             except StartUpError as caught:
                 error = str(caught)
                 say(f"    not measured: {error}")
-            results.append(StartUpResult(command.name, tuple(seconds), command.bar_s, error))
+            seconds, cpu_seconds = tuple(s for s, _ in tries), tuple(c for _, c in tries)
+            results.append(StartUpResult(command.name, seconds, cpu_seconds, command.bar_s, error))
     return tuple(results)
 
 
-def _seconds_of(command: _Timed, environ: Mapping[str, str]) -> float:
-    """Seconds from the start of a command until its first line, or its end."""
+def _seconds_of(command: _Timed, environ: Mapping[str, str]) -> tuple[float, float]:
+    """Seconds from the start of a command until its first line, or its end; and its CPU seconds.
+
+    The latter are of the whole command with its processes, so they do not depend on neighbours.
+    """
     with tempfile.TemporaryFile() as complaints:
+        cpu_s = _cpu_s_of_children()
         began_ns = time.monotonic_ns()
         child = subprocess.Popen(
             [sys.executable, "-m", "iot_producer", *command.arguments],
@@ -112,4 +118,10 @@ def _seconds_of(command: _Timed, environ: Mapping[str, str]) -> float:
         raise StartUpError(
             f"exit code {child.returncode}: {words[-1] if words else 'it said nothing'}"
         )
-    return ((first_ns if command.until_first_line else end_ns) - began_ns) / 1e9
+    seconds = ((first_ns if command.until_first_line else end_ns) - began_ns) / 1e9
+    return seconds, _cpu_s_of_children() - cpu_s
+
+
+def _cpu_s_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -47,7 +47,7 @@ def _run(config: RunConfig) -> int:
     from iot_producer.supervisor import run_load
 
     if config.create_topic is not None:
-        from iot_producer.stack.admin import PulsarAdmin
+        from iot_producer.pulsar.admin import PulsarAdmin
 
         admin = PulsarAdmin(config.admin_url)
         admin.create_topic(config.destination.topic, config.create_topic)

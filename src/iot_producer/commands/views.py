@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from iot_producer.clock import SystemClock
 from iot_producer.commands.outputs import say
 from iot_producer.destination import Scheme
 
@@ -20,7 +21,7 @@ def view_of(config: RunConfig) -> View:
     if config.quiet:
         from iot_producer.log_view import QuietView
 
-        return QuietView(say, json=config.log_format == "json")
+        return QuietView(say, json=config.log_format == "json", now_ns=SystemClock().now_ns)
     if config.live:
         from rich.console import Console
 
@@ -32,4 +33,9 @@ def view_of(config: RunConfig) -> View:
     def write(line: str) -> None:
         click.echo(line, err=to_stdout)
 
-    return LogView(write, json=config.log_format == "json", interval_ns=config.stats_interval_ns)
+    return LogView(
+        write,
+        json=config.log_format == "json",
+        interval_ns=config.stats_interval_ns,
+        now_ns=SystemClock().now_ns,
+    )

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from iot_producer.compiled import Int, entry, inlined, load8, prefetch_row, store8
+from iot_producer.compiled import Int, entry, inlined, load8, prefetch_row, store8, store16
 from iot_producer.conditions import new_conditions
 from iot_producer.encoders.words import (
     DECIMAL_1,
@@ -50,7 +50,6 @@ from iot_producer.signals import (
     LIGHT,
     MEMORY,
     MOTION,
-    N_READINGS,
     NOISE,
     PACKETS_RECEIVED,
     PACKETS_SENT,
@@ -130,9 +129,10 @@ def _put(out: Any, p: Int, word: Any) -> Int:
 @inlined
 def _lit(out: Any, p: Int, literal: Any) -> Int:
     """A constant piece; its length and words are constants of the compiled code."""
-    store8(out, p, np.uint64(literal[1]))
     if literal[0] > 8:
-        store8(out, p + 8, np.uint64(literal[2]))
+        store16(out, p, np.uint64(literal[1]), np.uint64(literal[2]))
+    else:
+        store8(out, p, np.uint64(literal[1]))
     if literal[0] > 16:
         store8(out, p + 16, np.uint64(literal[3]))
     return p + literal[0]
@@ -210,7 +210,6 @@ def write_rows(
     Returns:
         how many bytes were written.
     """
-    values = np.zeros(N_READINGS, dtype=np.int64)
     n = len(numbers)
     p = np.int64(0)
     last_second = np.int64(-1)
@@ -235,7 +234,7 @@ def write_rows(
             of_day_s = second - day * 86_400
             clock = _clock_word(of_day_s, day_digits)
             seconds = (((PADDED[of_day_s % 60] >> _16) & _LOW16) << _8) | _COLON_DOT
-        readings(values, devices, d, sites, conditions, t)
+        values = readings(devices, d, sites, conditions, t)
         row = text[d]
 
         p = _lit(out, p, _L_DEVICE)

@@ -30,6 +30,8 @@ _LINE: Final = re.compile(
 _LEVELS: Final = {"WARN": logging.WARNING, "ERROR": logging.ERROR}
 _QUIET_S: Final = 10.0
 _lock = threading.Lock()
+# Where nobody set up logging, Python would print warnings to standard error.
+logging.getLogger(CLIENT_LOGGER).addHandler(logging.NullHandler())
 _path: list[str] = []
 
 

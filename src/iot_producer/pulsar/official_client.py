@@ -163,11 +163,7 @@ def answer_of(begin: Callable[..., None], *arguments: Any, timeout_s: float) -> 
 
 
 class _Answer:
-    """What a callback is called with, and when the client has let go of the callback.
-
-    The client's threads take the GIL to destroy a callback, and one that does so while the
-    interpreter ends aborts the process. So an answer has come when the callback is gone, too.
-    """
+    """What a callback is called with, and when the client has let go of the callback."""
 
     def __init__(self) -> None:
         self._answers: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
@@ -185,12 +181,14 @@ class _Answer:
     def wait(self, timeout_s: float) -> tuple[Any, ...] | None:
         """The arguments of the call; None if there was none in time."""
         try:
-            answer = self._answers.get(timeout=timeout_s)
+            return self._answers.get(timeout=timeout_s)
         except queue.Empty:
             return None
+
+    def wait_let_go(self) -> None:
+        """Wait, a second at most, until the client has destroyed the callback."""
         with suppress(queue.Empty):
             self._gone.get(timeout=_LET_GO_S)
-        return answer
 
 
 def n_partitions(client: Any, topic: str, timeout_s: float) -> int:
@@ -214,9 +212,10 @@ def close_client(client: Any, timeout_s: float) -> None:
     closed = _Answer()
     client.close_async(closed.callback())
     if closed.wait(timeout_s) is None:
-        # Not clean, at most half a second. A late answer must not meet an interpreter that ends.
-        client.shutdown()
-        closed.wait(_LET_GO_S)
+        client.shutdown()  # not clean, at most half a second
+    # A thread of the client's that takes the GIL to destroy the callback while the interpreter ends
+    # would abort the process.
+    closed.wait_let_go()
 
 
 # Clients that nobody closed: the interpreter must not end while their threads may call it.

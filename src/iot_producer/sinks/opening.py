@@ -6,14 +6,21 @@ Promise: the one place that knows all sinks. It must not know how any of them wo
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from iot_producer.clock import Clock
 from iot_producer.destination import Scheme
-from iot_producer.errors import ConfigError
 from iot_producer.fleet import fleet_of
 from iot_producer.lane import LaneSpec
 from iot_producer.run_config import RunConfig
 from iot_producer.sinks.sink import Sink
+
+if TYPE_CHECKING:
+    from iot_producer.sinks.clickhouse_client import ClickHouseConfig
+
+_NS_PER_DAY: Final = 86_400 * 10**9
+_KEPT_DAYS: Final = 30
+_PATIENCE_FOREVER_S: Final = 1e9
 
 
 def producer_name(config: RunConfig, worker: int) -> str:
@@ -75,4 +82,31 @@ def open_sink(config: RunConfig, worker: int, clock: Clock, say: Callable[[str],
             from iot_producer.sinks.null import NullSink
 
             return NullSink(fleet, clock)
-    raise ConfigError(f"there is no sink for {destination}")
+        case Scheme.CLICKHOUSE | Scheme.CHDB:
+            from iot_producer.sinks.clickhouse import ClickHouseSink
+
+            # One identity a run: how blocks are gathered is another each time, so a repeated run's
+            # inserts must not be taken for the first one's.
+            identity = f"{config.fleet.seed}-{config.fleet.devices}-{clock.now_ns()}"
+            return ClickHouseSink(_clickhouse(config, clock.now_ns()), fleet, lane, identity, clock)
+
+
+def _clickhouse(config: RunConfig, now_ns: int) -> ClickHouseConfig:
+    from iot_producer.sinks.clickhouse_client import ClickHouseConfig
+
+    destination = config.destination
+    host, port = destination.hosts[0] if destination.hosts else ("", 0)
+    give_up_ns = config.give_up_after_ns
+    # The rows of a plan that starts in the past must not vanish from a new table at once.
+    age_ns = 0 if config.start_ns is None else max(now_ns - config.start_ns, 0)
+    return ClickHouseConfig(
+        directory=destination.path,
+        host=host,
+        port=port,
+        user=destination.user,
+        password=destination.password,
+        database=destination.database,
+        table=destination.table,
+        ttl_days=_KEPT_DAYS + age_ns // _NS_PER_DAY,
+        give_up_after_s=_PATIENCE_FOREVER_S if give_up_ns is None else give_up_ns / 1e9,
+    )

@@ -156,6 +156,7 @@ class PulsarTopicReader:
         """Release everything."""
         if not self._closed:
             self._closed = True
+            self._partitions = []
             close_client(self._client, self._config.close_timeout_s)
 
     def _open(self, client: Any) -> tuple[int, list[_Partition]]:

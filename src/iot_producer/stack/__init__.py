@@ -2,7 +2,7 @@
 
 Promise: loopback only, bounded memory and disk, nothing left behind. It must not know what is
 produced to it. What runs processes needs the extra ``stack`` and says so when it is used; the
-settings and the admin client need nothing, which is why names are loaded when they are asked for.
+settings need nothing, which is why names are loaded when they are asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from iot_producer.stack.admin import AdminRefusedError, PulsarAdmin
     from iot_producer.stack.pulsar_standalone import StartingBroker, down, start, status, up
     from iot_producer.stack.stack_config import (
         Progress,
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "AdminRefusedError",
     "Progress",
-    "PulsarAdmin",
     "Say",
     "StackConfig",
     "StackStatus",
@@ -39,8 +36,6 @@ __all__ = [
 ]
 
 _MODULES: Final = {
-    "AdminRefusedError": "admin",
-    "PulsarAdmin": "admin",
     "StartingBroker": "pulsar_standalone",
     "down": "pulsar_standalone",
     "start": "pulsar_standalone",

@@ -10,8 +10,8 @@ from http import HTTPStatus
 from typing import Final
 
 from iot_producer.errors import DestinationError
+from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
 from iot_producer.stack import broker_files, process
-from iot_producer.stack.admin import AdminRefusedError, PulsarAdmin
 from iot_producer.stack.ports import LOOPBACK
 from iot_producer.stack.stack_config import StackConfig, StackStatus
 from iot_producer.stack.stack_folder import disk_bytes

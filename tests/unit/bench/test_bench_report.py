@@ -98,6 +98,7 @@ def test_json_holds_the_rounds_and_what_follows_from_them():
     assert document["start_up"][2] == {
         "name": "first record, cold",
         "seconds": [],
+        "cpu_seconds": [],
         "bar_s": 15.0,
         "error": "exit code 1: no such thing",
     }

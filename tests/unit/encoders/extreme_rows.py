@@ -24,8 +24,8 @@ chosen = np.zeros(17, dtype=np.int64)
 last_store = 0
 
 
-def given_readings(values, *_rest):
-    values[:] = chosen
+def given_readings(*_arguments):
+    return tuple(chosen)
 
 
 def watched_store8(array, position, word):

