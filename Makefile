@@ -38,7 +38,7 @@ check: $(STAMP)  ## Format, lint, types, layers, unit tests: under a minute
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -m "not integration" -x
+	$(BIN)/python -m pytest -q -m "not integration" -n auto --hypothesis-profile=quick
 
 fix: $(STAMP)  ## Format, and mend what the linter can
 	$(BIN)/ruff format .

@@ -133,7 +133,7 @@ def _centred(random: Any, shift: Any, reach: Int) -> Int:
 
 
 @inlined
-def _within(value: Int, length: Int) -> bool:
+def _within(value: Int, length: Int) -> Any:
     """Whether 0 ≤ value < length (not negative), in one comparison."""
     return np.uint64(value) < np.uint64(length)
 

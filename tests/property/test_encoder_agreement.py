@@ -41,7 +41,7 @@ def blocks(draw):
 
 
 @given(blocks())
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 def test_json_arrow_and_integers_agree(block):
     fleet, devices, times_ms = block
     batch = ArrowEncoder(fleet).encode(devices, times_ms)

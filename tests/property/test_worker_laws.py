@@ -55,7 +55,7 @@ class MoodySink(MemorySink):
         return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     per_s=st.sampled_from([100, 1000, 7777, 20_000, 0]),

@@ -58,7 +58,10 @@ def _text_of(path: Path) -> str:
     except FileNotFoundError as error:
         raise ReportError(f"there is no report {path}", "run writes it with --report") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ReportError(f"the report {path} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ReportError(
+            f"the report {path} cannot be read: {why}", "give the file that run wrote with --report"
+        ) from error
 
 
 def _source(report: RunReport, settings: dict[str, Setting]) -> Destination:
