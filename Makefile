@@ -48,7 +48,7 @@ bench: $(STAMP)  ## How fast each stage is here, next to a reference
 	@$(BIN)/iot-producer bench --results benchmarks/results
 
 docs: $(STAMP)  ## Write the generated reference pages again
-	$(BIN)/python -m iot_producer.commands.reference docs/reference
+	$(BIN)/python -m iot_producer.reference_pages docs/reference
 
 wheel: $(STAMP)  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

@@ -23,7 +23,7 @@ from iot_producer.schedule import schedule_from_rate
 SEEDS = (1, 2, 2**64 - 1)
 N_SHOWN = 20
 N_DIGESTED = 100_000
-N_DIGESTED_SLOWLY = 1_500
+N_DIGESTED_SLOWLY = 600
 DIRECTORY = Path(__file__).parent
 DIGESTS = DIRECTORY / "digests.json"
 

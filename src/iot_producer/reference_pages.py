@@ -1,6 +1,7 @@
-"""``iot-producer`` on paper: the pages of docs/reference/, each generated from the code.
+"""The pages of docs/reference/, each generated from the code.
 
-Promise: a page that differs from what is generated here fails a test. ``make docs`` writes them.
+Promise: a page that differs from what is generated here fails a test; ``make docs`` writes them.
+Above the command line, because it describes it.
 """
 
 from __future__ import annotations

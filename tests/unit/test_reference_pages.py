@@ -8,10 +8,10 @@ import click
 import pytest
 
 from iot_producer.cli import cli
-from iot_producer.commands.reference import pages
+from iot_producer.reference_pages import pages
 from iot_producer.schema import FIELDS
 
-REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
 @pytest.mark.parametrize("name", sorted(pages()))

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iot_producer.clock import ManualClock
+from iot_producer.config import resolve_run
+from iot_producer.run_config import RunConfig
+from iot_producer.sinks import clickhouse, opening, pulsar
+from iot_producer.sinks.json_file import JsonFileSink
+from iot_producer.sinks.null import NullSink
+from iot_producer.sinks.parquet_file import ParquetFileSink
+from iot_producer.sinks.stdout import StdoutSink
+
+NOW = 1_780_000_000_000_000_000
+DAY_NS = 86_400 * 10**9
+
+
+def config(to: str, **flags: str) -> RunConfig:
+    return resolve_run({"to": to, "devices": "100", **flags}, {})
+
+
+def opened(run: RunConfig, worker: int = 0):
+    return opening.open_sink(run, worker, ManualClock(NOW), lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("null:", NullSink),
+        ("-", StdoutSink),
+        ("out.jsonl", JsonFileSink),
+        ("out.jsonl.gz", JsonFileSink),
+        ("out.parquet", ParquetFileSink),
+    ],
+)
+def test_each_destination_has_its_sink(tmp_path: Path, name: str, kind: type):
+    to = str(tmp_path / name) if name.startswith("out") else name
+    sink = opened(config(to))
+    assert isinstance(sink, kind)
+    sink.close()
+    assert list(tmp_path.iterdir()) == []  # it was never used
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.parquet"])
+def test_a_file_sink_that_is_never_used_leaves_what_was_there(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("old")
+    opened(config(str(tmp_path / name), force="yes")).close()
+    assert (tmp_path / name).read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_each_worker_has_a_file_of_its_own(tmp_path: Path):
+    run = config(str(tmp_path / "out.jsonl"), workers="2", shard="1/2")
+    sinks = [opened(run, worker) for worker in range(2)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "out.lane-02of-04.jsonl.partial",
+        "out.lane-03of-04.jsonl.partial",
+    ]
+    for sink in sinks:
+        sink.close()
+
+
+@pytest.mark.parametrize(
+    ("flags", "worker", "name"),
+    [
+        ({}, 0, "iot-producer-0"),
+        ({"workers": "2"}, 1, "iot-producer-0.1"),
+        ({"shard": "0/1"}, 0, "iot-producer-0of1"),
+        ({"shard": "2/3"}, 0, "iot-producer-2of3"),
+        ({"shard": "2/3", "workers": "4"}, 3, "iot-producer-2of3.3"),
+    ],
+)
+def test_the_name_of_a_lanes_producer(flags: dict[str, str], worker: int, name: str):
+    assert opening.producer_name(config("pulsar://h", **flags), worker) == name
+
+
+def test_pulsar_gets_the_settings_of_the_run(monkeypatch: pytest.MonkeyPatch):
+    made = []
+    monkeypatch.setattr(pulsar, "PulsarSink", lambda *args, **named: made.append((args, named)))
+    flags = {"topic": "t", "compression": "zstd", "max_pending": "5000", "give_up_after": "7s"}
+    opened(config("pulsar://h:1,g:2", **flags))
+    ((sink_config, fleet, clock), named) = made[0]
+    assert sink_config.client.url == "pulsar://h:1,g:2"
+    assert sink_config.client.give_up_after_s == 7.0
+    assert sink_config.topic == "persistent://public/default/t"
+    assert sink_config.producer_name == "iot-producer-0"
+    assert (sink_config.compression, sink_config.max_pending) == ("zstd", 5000)
+    assert fleet.spec.devices == 100
+    assert set(named) == {"say"}
+    opened(config("pulsar://h", give_up_after="never"))
+    assert made[1][0][0].client.give_up_after_s is None
+
+
+class TestClickHouse:
+    @pytest.fixture
+    def made(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+        found: list[tuple] = []
+        monkeypatch.setattr(clickhouse, "ClickHouseSink", lambda *args: found.append(args))
+        return found
+
+    def test_a_server(self, made: list[tuple]):
+        opened(config("clickhouse://u:p%40@h:9000/d.t", workers="2", give_up_after="7s"), 1)
+        found, _, lane, identity, _ = made[0]
+        assert (found.host, found.port, found.user, found.password) == ("h", 9000, "u", "p@")
+        assert (found.database, found.table, found.directory) == ("d", "t", "")
+        assert found.give_up_after_s == 7.0
+        assert found.ttl_days == 30
+        assert (lane.index, lane.n_lanes) == (1, 2)
+        assert str(NOW) in identity  # another run is another identity
+
+    def test_a_directory(self, made: list[tuple]):
+        opened(config("chdb:///var/db", give_up_after="never"))
+        found = made[0][0]
+        assert found.directory == "/var/db"
+        assert (found.database, found.table) == ("benchmark", "sensors_local")
+        assert found.give_up_after_s > 10**8
+
+    def test_a_plan_in_the_past_keeps_its_rows(self, made: list[tuple]):
+        opened(config("chdb:///var/db", start="2026-01-01"))
+        assert made[0][0].ttl_days == 30 + (NOW - 1_767_225_600 * 10**9) // DAY_NS > 170
+        opened(config("chdb:///var/db", start="2030-01-01"))
+        assert made[1][0].ttl_days == 30
