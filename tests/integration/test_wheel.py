@@ -10,7 +10,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from program import environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

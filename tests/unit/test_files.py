@@ -29,7 +29,7 @@ def test_after_a_full_disk_the_old_file_is_as_it_was(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RefusedError, match="report.json: No space left on device") as caught:
+    with pytest.raises(RefusedError, match=r"report\.json: No space left on device") as caught:
         write_whole(path, "new")
     assert "free some space" in caught.value.hint
     assert path.read_text() == "old"

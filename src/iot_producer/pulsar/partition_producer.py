@@ -91,6 +91,10 @@ class PartitionProducer:
         _send(self._producer.send_async, messages[-1:], partial(_pass_on, answer))
         self.flush()
 
+    def release(self) -> None:
+        """Let go of the client, one of whose threads ends only then. Nothing else may follow."""
+        self._producer = None
+
     def flush(self) -> bool:
         """Send what the client holds back, if it is connected; whether nothing is held back."""
         if self._is_held_back:
@@ -162,8 +166,9 @@ def _send(
             message.sequence_id(sequence_id)
             message.event_timestamp(time_ms)
             send_async(message.build(), answer)
-    except SystemError as error:
-        # A signal handler raised within send_async, which then returned as if nothing had been.
+    except (SystemError, KeyboardInterrupt) as error:
+        # What a signal handler raises within send_async comes out as the cause of a SystemError, or
+        # of a SIGINT that send_async makes up.
         raise error.__cause__ or error from None
 
 

@@ -162,6 +162,7 @@ class PulsarSink:
         self._gone: IotProducerError | None = None
         self._torn: int | None = None
         self._closed = False
+        self._client: Any
         self._client, (self._n_partitions, self._producers) = connect(
             config.client, self._open_producers, config.topic, clock, say, config.producer_name
         )
@@ -241,6 +242,9 @@ class PulsarSink:
             self._take_arrived()
             self._closed = True
             close_client(self._client, self._config.close_timeout_s)
+            self._client = None
+            for producer in self._producers:
+                producer.release()
 
     def _open_producers(self, client: Any) -> tuple[int, list[PartitionProducer]]:
         config = self._config

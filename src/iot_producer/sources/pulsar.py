@@ -118,6 +118,7 @@ class PulsarTopicReader:
         self._config = config
         self._clock = clock
         self._closed = False
+        self._client: Any
         self._client, (self._n_partitions, self._partitions) = connect(
             config.client, self._open, config.topic, clock, say
         )
@@ -156,8 +157,8 @@ class PulsarTopicReader:
         """Release everything."""
         if not self._closed:
             self._closed = True
-            self._partitions = []
             close_client(self._client, self._config.close_timeout_s)
+            self._partitions, self._client = [], None
 
     def _open(self, client: Any) -> tuple[int, list[_Partition]]:
         config = self._config

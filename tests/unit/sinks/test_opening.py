@@ -81,16 +81,16 @@ def test_pulsar_gets_the_settings_of_the_run(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pulsar, "PulsarSink", lambda *args, **named: made.append((args, named)))
     flags = {"topic": "t", "compression": "zstd", "max_pending": "5000", "give_up_after": "7s"}
     opened(config("pulsar://h:1,g:2", **flags))
-    ((sink_config, fleet, clock), named) = made[0]
-    assert sink_config.client.url == "pulsar://h:1,g:2"
-    assert sink_config.client.give_up_after_s == 7.0
+    ((sink_config, fleet, _), named) = made[0]
+    assert sink_config.service_url == "pulsar://h:1,g:2"
+    assert sink_config.give_up_after_s == 7.0
     assert sink_config.topic == "persistent://public/default/t"
     assert sink_config.producer_name == "iot-producer-0"
     assert (sink_config.compression, sink_config.max_pending) == ("zstd", 5000)
     assert fleet.spec.devices == 100
     assert set(named) == {"say"}
     opened(config("pulsar://h", give_up_after="never"))
-    assert made[1][0][0].client.give_up_after_s is None
+    assert made[1][0][0].give_up_after_s is None
 
 
 class TestClickHouse:
