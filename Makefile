@@ -31,7 +31,8 @@ demo: $(STAMP)  ## A real Pulsar, 20 s of load, verified: the whole thing in a m
 	@$(BIN)/iot-producer demo
 
 test: $(STAMP)  ## All tests, those with real services too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -q -m "not integration" -n auto
+	$(BIN)/python -m pytest -m integration --durations=15
 
 check: $(STAMP)  ## Format, lint, types, layers, unit tests: under a minute
 	$(BIN)/ruff format --check .

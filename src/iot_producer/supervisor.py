@@ -28,7 +28,17 @@ from iot_producer.run_result import lane_without_word, run_report
 from iot_producer.snapshot import Snapshot
 from iot_producer.stop_requests import StopRequests, sheltered_children
 from iot_producer.view import View
-from iot_producer.worker_process import INTERRUPT, Go, News, Order, Ready, Result, main
+from iot_producer.worker_process import (
+    INTERRUPT,
+    Go,
+    News,
+    Open,
+    Order,
+    Ready,
+    Result,
+    Warm,
+    main,
+)
 
 DRAW_NS: Final = 250_000_000
 GRACE_NS: Final = 1_000_000_000
@@ -58,6 +68,7 @@ class _Member:
     number: int
     process: BaseProcess
     pipe: Connection
+    may_open: bool = False
     ready: bool = False
     snapshot: Snapshot | None = None
     result: Result | None = None
@@ -188,7 +199,7 @@ class Supervisor:
                 os.kill(member.process.pid, signal.SIGKILL if member.is_broken_off else INTERRUPT)
                 member.is_broken_off = True
 
-    def _tell(self, member: _Member, order: Go | Order) -> None:
+    def _tell(self, member: _Member, order: Open | Go | Order) -> None:
         try:
             member.pipe.send(order)
         except OSError:
@@ -207,6 +218,9 @@ class Supervisor:
             match said:
                 case Snapshot():
                     member.snapshot = said
+                case Warm():
+                    member.may_open = True
+                    self._tell(member, Open())
                 case Ready():
                     member.ready = True
                 case News():
@@ -263,10 +277,11 @@ class Supervisor:
     def _end_processes(self) -> None:
         """End what still lives: by its pid, first gently."""
         for member in self._members:
-            if member.result is None and member.ready:
-                self._tell(member, Order(Command.ABORT))
+            if member.result is None and member.may_open:
+                with suppress(OSError):
+                    member.pipe.send(Order(Command.ABORT))
             elif member.result is None:
-                # It compiles or connects, ignores SIGTERM and has nothing to lose.
+                # It compiles, ignores SIGTERM and has nothing to lose.
                 member.process.kill()
             member.pipe.close()
         for member in self._members:

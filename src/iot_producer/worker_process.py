@@ -4,8 +4,8 @@ Promise: the process does what the parent says and nothing of its own accord; it
 terminal's and the system's signals (the parent has them), and when the parent is gone it drains,
 and ends in any case. All it has to tell comes back over the pipe, an error too. It must not print.
 
-    parent → child: ``Go`` (an ``Order`` in its place: do not begin), then ``Order``s
-    child → parent: ``News``, ``Ready``, ``Snapshot``, ``Result``
+    parent → child: ``Open``, ``Go``, then ``Order``s; an ``Order`` in place of one: do not begin
+    child → parent: ``Warm``, ``Ready``, ``Snapshot``s, ``Result``; ``News`` at any time
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ _GRACE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """Connect to the destination. Until then a worker has nothing that must be closed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Go:
     """Begin.
 
@@ -62,8 +67,13 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
+class Warm:
+    """Kernels are compiled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
-    """Kernels are compiled and the destination is connected."""
+    """The destination is connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,9 @@ def _work(pipe: Connection, config: RunConfig, worker: int, orphan: _Orphan) -> 
     spec = LaneSpec(config.lane_index(worker), config.n_lanes)
     members = lane_of(config.fleet.devices, spec)
     warm_up(config.fleet)
+    pipe.send(Warm())
+    if not isinstance(pipe.recv(), Open):
+        return Result(None, 0, None)
     sink = open_sink(config, worker, clock, lambda text: pipe.send(News("warning", text)))
     try:
         pipe.send(Ready())

@@ -312,7 +312,6 @@ class TestDeaths:
                 assert program.process.poll() is None
             program.process.kill()
             assert program.left_behind() == []
-            assert no_trace(program.stderr())
 
 
 class TestOutputs:

@@ -153,7 +153,7 @@ def _send(
     """Hand messages to a producer.
 
     A Python loop over messages: these eight calls are the only way into the client, and they make 5
-    of the 9 µs that a message costs in all (docs/adr).
+    of the 9 µs that a message costs in all (docs/adr/0007).
     """
     new = _pulsar.MessageBuilder
     try:
