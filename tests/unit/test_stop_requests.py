@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_children_begin_with_the_signals_blocked_and_the_parent_gets_them_later(
             child = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, check=True
             )
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
             assert stops.terminations == []
         assert stops.terminations == ["SIGTERM"]
     assert child.stdout.split() == [str(int(number)) for number in sorted(ENDING)]
