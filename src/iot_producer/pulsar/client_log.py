@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import threading
+from collections import deque
 from typing import Any, Final
 
 import _pulsar
@@ -33,6 +34,7 @@ _lock = threading.Lock()
 # Where nobody set up logging, Python would print warnings to standard error.
 logging.getLogger(CLIENT_LOGGER).addHandler(logging.NullHandler())
 _path: list[str] = []
+_last: deque[str] = deque(maxlen=1)
 
 
 class Repeats:
@@ -64,6 +66,11 @@ def route(configuration: Any) -> None:
         configuration.set_file_logger(_pulsar.LoggerLevel.Warn, _path[0])
 
 
+def last_words() -> str:
+    """The last warning or error of any client of this process; empty if there was none."""
+    return _last[0] if _last else ""
+
+
 def handle(line: str, repeats: Repeats, now_s: float) -> None:
     """Log one line of the client; what is not a line of its form is dropped.
 
@@ -73,6 +80,8 @@ def handle(line: str, repeats: Repeats, now_s: float) -> None:
         now_s: any clock, seconds.
     """
     found = _LINE.fullmatch(line)
+    if found:
+        _last.append(found["text"])
     text = repeats.text_of(found["where"], found["text"], now_s) if found else ""
     if found and text:
         logging.getLogger(CLIENT_LOGGER).log(_LEVELS[found["level"]], text)

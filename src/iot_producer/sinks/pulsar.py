@@ -29,6 +29,7 @@ from iot_producer.encoders.json_rows import MAX_RECORD_BYTES, JsonEncoder
 from iot_producer.errors import ConfigError, IotProducerError, UnreachableError
 from iot_producer.fleet import I_CUSTOMER, I_TYPE, Fleet
 from iot_producer.pulsar.client_errors import explained
+from iot_producer.pulsar.client_log import last_words
 from iot_producer.pulsar.message_keys import customer_names, device_keys, partition_of
 from iot_producer.pulsar.official_client import (
     ClientConfig,
@@ -311,7 +312,8 @@ class PulsarSink:
                 break
             now_ns = self._clock.now_ns()
             if now_ns >= word_ns:
-                self._say(f"{what} for {(now_ns - began_ns) / _NS_PER_S:.0f} s; waiting")
+                waited_s = (now_ns - began_ns) / _NS_PER_S
+                self._say(f"{what} for {waited_s:.0f} s; waiting. {_last_words()}")
                 word_ns = now_ns + 2 * (now_ns - began_ns)
             self._take_arrived(_SLICE_S)
         waited_s = (self._clock.now_ns() - began_ns) / _NS_PER_S
@@ -334,7 +336,7 @@ class PulsarSink:
             raise UnreachableError(
                 f"{self._config.service_url} has confirmed nothing for {silent_s:.0f} s; "
                 f"{self.n_pending} messages to {self._config.topic} are unconfirmed",
-                "see what the broker does; --give-up-after sets how long to wait",
+                f"see what the broker does; --give-up-after sets how long to wait. {_last_words()}",
             )
 
     def _take_arrived(self, timeout_s: float = 0.0) -> None:
@@ -377,6 +379,11 @@ class PulsarSink:
             f"{self._config.topic} has messages of producer {self._config.producer_name} up to "
             f"{stored_id}: deduplication would drop what is not after it"
         )
+
+
+def _last_words() -> str:
+    words = last_words()
+    return f"The client's last word was: {words}" if words else ""
 
 
 def _arrive(

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from iot_producer.pulsar.client_log import CLIENT_LOGGER, Repeats, handle
+from iot_producer.pulsar.client_log import CLIENT_LOGGER, Repeats, handle, last_words
 
 LINE = "2026-11-22 16:51:28.996 {} [140429102151360] {} | {}"
 
@@ -41,3 +41,11 @@ def test_a_place_speaks_once_in_ten_seconds(caplog: pytest.LogCaptureFixture):
         "at 120.0",
         "another place",
     ]
+
+
+def test_the_last_words_are_kept_though_they_are_not_logged_again():
+    repeats = Repeats()
+    handle(LINE.format("WARN ", "HandlerBase:1", "first"), repeats, 0.0)
+    handle(LINE.format("WARN ", "HandlerBase:1", "second"), repeats, 1.0)
+    handle(LINE.format("INFO ", "HandlerBase:1", "no warning"), repeats, 2.0)
+    assert last_words() == "second"
