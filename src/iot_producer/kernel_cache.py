@@ -21,6 +21,7 @@ from typing import Final
 KERNEL_MODULES: Final = (
     "compiled.py",
     "conditions.py",
+    "encoders/device_text.py",
     "encoders/json_rows.py",
     "encoders/words.py",
     "fixedpoint.py",

@@ -20,7 +20,9 @@ from iot_producer.schedule import MaxRate
 from iot_producer.schema import FIELDS
 
 _CHUNK: Final = 1000
-_TABLE_RECORDS: Final = 6
+_NAMES_WIDTH: Final = 29
+_RECORD_WIDTH: Final = 26
+"""Columns of a table on a terminal: names and units, and the longest value with its frame."""
 
 
 def _blocks(config: RunConfig, n: int, clock: Clock) -> Iterator[Block]:
@@ -46,20 +48,29 @@ def preview_lines(config: RunConfig, n: int, clock: Clock | None = None) -> Iter
         yield encoder.encode(block.devices, block.times_ms).buffer.tobytes()
 
 
-def preview_table(config: RunConfig, n: int, clock: Clock | None = None) -> Table:
-    """The first ``n`` records (six at most) as a table: a row a field, a column a record."""
+def preview_table(
+    config: RunConfig, n: int, clock: Clock | None = None, *, width: int = 160
+) -> Table:
+    """The first ``n`` records as a table: a row a field, a column a record, as many as fit.
+
+    Args:
+        config: whose records.
+        n: how many at most.
+        clock: for the time of the first; the machine's by default.
+        width: columns of the terminal.
+    """
     import json
 
-    shown = min(n, _TABLE_RECORDS)
+    shown = max(1, min(n, (width - _NAMES_WIDTH) // _RECORD_WIDTH))
     lines = b"".join(preview_lines(config, shown, clock)).splitlines()
     # Texts of numbers as they are sent: 21.30 stays 21.30.
     records = [json.loads(line, parse_float=str, parse_int=str) for line in lines]
-    title = f"the first {shown} records" + (
-        f" of {n:,}; in a pipe you get all of them as JSON lines" if shown < n else ""
-    )
+    title = f"the first {shown:,} of {n:,} records" if shown < n else f"{n:,} records"
+    if shown < n:
+        title += "; in a pipe you get all of them as JSON lines"
     table = Table(title=title, title_justify="left", show_lines=False)
     table.add_column("field", style="bold", no_wrap=True)
-    table.add_column("unit", style="dim")
+    table.add_column("unit", style="dim", no_wrap=True)
     for number in range(1, len(records) + 1):
         table.add_column(str(number), justify="right", no_wrap=True)
     for field in FIELDS:

@@ -315,6 +315,9 @@ def readings_of(
     Returns:
         int64[N_READINGS, n], in counts of each field's resolution, in the order of the schema.
     """
+    # Always read-only, as a lane's slices are: the other kind would be compiled a second time.
+    devices = devices.view()
+    devices.flags.writeable = False
     out = np.empty((N_READINGS, len(devices)), dtype=np.int64)
     memory = new_conditions(fleet) if conditions is None else conditions
     with np.errstate(over="ignore"):

@@ -30,6 +30,12 @@ Line = tuple[str, str, str]
 """Label, text, and the style of the text."""
 
 
+_LATE_NS: Final = 1_000_000_000
+"""From this lag on the summary says that the load was late."""
+_TAIL_S: Final = 1.0
+"""So long after the end of the plan the last confirmations may come without lowering the rate."""
+
+
 def summary(report: RunReport, path: Path | str | None = None) -> str:
     """The end of a run as plain text, without a newline at its end.
 
@@ -68,6 +74,10 @@ def _lines(report: RunReport, path: Path | str | None) -> list[Line]:
         lines.append(_latency_row("lag", latencies.lag, "sent − intended"))
         lines.append(_latency_row("service", latencies.service, "confirmed − sent"))
         lines.append(_latency_row("response", latencies.response, "confirmed − intended"))
+    if latencies.lag.max_ns >= _LATE_NS:
+        late = figures.latency(latencies.lag.max_ns)
+        text = f"up to {late} behind the schedule: the load was not on time throughout"
+        lines.append(_row("Late", text, "yellow"))
     if tally.failed:
         reasons = _reasons(lane.ranges.failed_reasons for lane in report.lanes)
         lines.append(_row("Failed", f"{tally.failed:,}: {reasons}", "red"))
@@ -136,9 +146,11 @@ def _rate_words(report: RunReport, tally: TallySnapshot) -> str:
     length_s = _length_ns(report) / 1e9
     if not length_s:
         return "–"
+    target = _target_per_s(report, tally)
+    if target and 0 <= length_s - tally.scheduled / target < _TAIL_S:
+        length_s = tally.scheduled / target  # the last confirmations are no part of the plan
     per_s = tally.confirmed / length_s
     text = f"{figures.rate(per_s)} msg/s confirmed"
-    target = _target_per_s(report, tally)
     if target:
         text += f" of {figures.rate(target)} planned ({figures.percent(round(per_s / target, 3))})"
     volume = figures.megabytes_per_s(report.raw_bytes / length_s)

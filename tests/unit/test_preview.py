@@ -66,9 +66,9 @@ def test_the_table_shows_each_field_with_its_unit_and_the_texts_as_they_are_sent
 
 
 def test_the_table_says_what_it_leaves_out():
-    table = preview_table(config(), 1000, ManualClock(NOW))
+    table = preview_table(config(), 1000, ManualClock(NOW), width=120)
     assert table.title == (
-        "the first 6 records of 1,000; in a pipe you get all of them as JSON lines"
+        "the first 3 of 1,000 records; in a pipe you get all of them as JSON lines"
     )
-    assert len(table.columns) == 2 + 6
+    assert len(table.columns) == 2 + 3
     assert table.row_count == len(FIELDS)

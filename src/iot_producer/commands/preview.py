@@ -32,7 +32,8 @@ def preview(**flags: Any) -> None:
     if sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(preview_table(config, n))
+        console = Console()
+        console.print(preview_table(config, n, width=console.width))
     else:
         for chunk in preview_lines(config, n):
             click.echo(chunk, nl=False)

@@ -16,6 +16,17 @@ from numpy.typing import NDArray
 
 from iot_producer.compiled import Int, entry, inlined, load8, prefetch_row, store8, store16
 from iot_producer.conditions import new_conditions
+from iot_producer.encoders.device_text import (
+    T_ALTITUDE,
+    T_CUSTOMER,
+    T_DEVICE,
+    T_LATITUDE,
+    T_LONGITUDE,
+    T_LONGITUDE_LENGTH,
+    T_SITE,
+    T_TYPE,
+    device_texts,
+)
 from iot_producer.encoders.words import (
     DECIMAL_1,
     DECIMAL_2,
@@ -25,17 +36,9 @@ from iot_producer.encoders.words import (
     PADDED,
     PRESSURE_2,
     WHOLE,
-    decimal_text,
     literal_of,
-    word_of,
 )
 from iot_producer.fleet import (
-    I_ALTITUDE,
-    I_CUSTOMER,
-    I_LATITUDE,
-    I_LONGITUDE,
-    I_SITE,
-    I_TYPE,
     Fleet,
 )
 from iot_producer.schema import DEVICE_TYPES, FIELD_NAMES
@@ -62,17 +65,6 @@ from iot_producer.signals import (
 
 MAX_RECORD_BYTES: Final = 672
 """No record's text is longer, counting what a store of 8 bytes writes behind its end."""
-
-# A device's permanent text, uint8[n_devices, 64]: one cache line.
-_T_DEVICE: Final = 0  # 7 digits, as a word
-_T_CUSTOMER: Final = 8  # 6 digits, as a word
-_T_SITE: Final = 16  # 5 digits, as a word
-_T_LATITUDE: Final = 24  # 9 characters
-_T_LONGITUDE: Final = 33  # up to 11 characters
-_T_LONGITUDE_LENGTH: Final = 45
-_T_ALTITUDE: Final = 46  # as a word
-_T_TYPE: Final = 54
-_TEXT_BYTES: Final = 64
 
 # The constant pieces, in the order of the fields; a test compares them with the schema.
 _N = FIELD_NAMES
@@ -238,25 +230,25 @@ def write_rows(
         row = text[d]
 
         p = _lit(out, p, _L_DEVICE)
-        p = _put(out, p, load8(row, _T_DEVICE))
+        p = _put(out, p, load8(row, T_DEVICE))
         p = _lit(out, p, _L_TYPE)
-        kind = row[_T_TYPE]
+        kind = row[T_TYPE]
         store8(out, p, _TYPE_LITERALS[kind, 1])
         store8(out, p + 8, _TYPE_LITERALS[kind, 2])
         store8(out, p + 16, _TYPE_LITERALS[kind, 3])
         p += np.int64(_TYPE_LITERALS[kind, 0])
         p = _lit(out, p, _L_CUSTOMER)
-        p = _put(out, p, load8(row, _T_CUSTOMER))
+        p = _put(out, p, load8(row, T_CUSTOMER))
         p = _lit(out, p, _L_SITE)
-        p = _put(out, p, load8(row, _T_SITE))
+        p = _put(out, p, load8(row, T_SITE))
         p = _lit(out, p, _L_LATITUDE)
-        store8(out, p, load8(row, _T_LATITUDE))
-        store8(out, p + 8, load8(row, _T_LATITUDE + 8))
+        store8(out, p, load8(row, T_LATITUDE))
+        store8(out, p + 8, load8(row, T_LATITUDE + 8))
         p = _lit(out, p + 9, _L_LONGITUDE)
-        store8(out, p, load8(row, _T_LONGITUDE))
-        store8(out, p + 8, load8(row, _T_LONGITUDE + 8))
-        p = _lit(out, p + np.int64(row[_T_LONGITUDE_LENGTH]), _L_ALTITUDE)
-        p = _put(out, p, load8(row, _T_ALTITUDE))
+        store8(out, p, load8(row, T_LONGITUDE))
+        store8(out, p + 8, load8(row, T_LONGITUDE + 8))
+        p = _lit(out, p + np.int64(row[T_LONGITUDE_LENGTH]), _L_ALTITUDE)
+        p = _put(out, p, load8(row, T_ALTITUDE))
         p = _lit(out, p, _L_TIME)
         store8(out, p, year_month)
         store8(out, p + 8, clock)
@@ -302,50 +294,6 @@ def write_rows(
     return p
 
 
-def device_texts(fleet: Fleet) -> NDArray[np.uint8]:
-    """The permanent text of each device: uint8[n_devices, 64], each row one cache line."""
-    n = fleet.spec.devices
-    room = np.zeros(n * _TEXT_BYTES + 64, dtype=np.uint8)
-    skip = -room.ctypes.data % 64
-    table = room[skip : skip + n * _TEXT_BYTES].reshape(n, _TEXT_BYTES)
-    identity = fleet.identity.astype(np.int64)
-
-    def digits(values: NDArray[np.int64], place: int, width: int) -> None:
-        for i in range(width):
-            table[:, place + width - 1 - i] = values // 10**i % 10 + ord("0")
-
-    def word(values: NDArray[np.int64], place: int, width: int) -> None:
-        digits(values, place, width)
-        table[:, place + 7] = width
-
-    word(np.arange(n, dtype=np.int64), _T_DEVICE, 7)
-    word(identity[:, I_CUSTOMER], _T_CUSTOMER, 6)
-    word(identity[:, I_SITE], _T_SITE, 5)
-    latitude = identity[:, I_LATITUDE]
-    digits(latitude // 1_000_000, _T_LATITUDE, 2)
-    table[:, _T_LATITUDE + 2] = ord(".")
-    digits(latitude % 1_000_000, _T_LATITUDE + 3, 6)
-    west = -identity[:, I_LONGITUDE]
-    long = west >= 100_000_000
-    table[:, _T_LONGITUDE] = ord("-")
-    for rows, width in ((long, 3), (~long, 2)):
-        part = np.zeros((int(rows.sum()), 12), dtype=np.uint8)
-        whole, rest = west[rows] // 1_000_000, west[rows] % 1_000_000
-        for i in range(width):
-            part[:, width - 1 - i] = whole // 10**i % 10 + ord("0")
-        part[:, width] = ord(".")
-        for i in range(6):
-            part[:, width + 6 - i] = rest // 10**i % 10 + ord("0")
-        table[rows, _T_LONGITUDE + 1 : _T_LONGITUDE + 12] = part[:, :11]
-        table[rows, _T_LONGITUDE_LENGTH] = width + 8
-    altitudes = np.array(
-        [word_of(decimal_text(value, 1)) for value in range(30_001)], dtype="<u8"
-    ).view(np.uint8)
-    table[:, _T_ALTITUDE : _T_ALTITUDE + 8] = altitudes.reshape(-1, 8)[identity[:, I_ALTITUDE]]
-    table[:, _T_TYPE] = identity[:, I_TYPE]
-    return table
-
-
 @dataclass(frozen=True, slots=True)
 class JsonRows:
     """Records as text, one behind the other.
@@ -386,6 +334,9 @@ class JsonEncoder:
             devices: int32[n], device numbers.
             times_ms: int64[n], milliseconds since the epoch, 0 … 2**42.
         """
+        # Always read-only, as a lane's slices are: the other kind would be compiled a second time.
+        devices = devices.view()
+        devices.flags.writeable = False
         n = len(devices)
         if len(self._out) < n * MAX_RECORD_BYTES:
             self._out = np.empty(n * MAX_RECORD_BYTES, dtype=np.uint8)

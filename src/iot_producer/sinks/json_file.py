@@ -84,10 +84,10 @@ class JsonFileSink:
             if len(self._gathered) >= GATHER_BYTES or now_ns - self._gathered_from_ns >= GATHER_NS:
                 self._write_gathered()
         else:
+            now_ns = self._clock.now_ns()
             self._write(buffer.data)
             self._queue.add(block)
             self._queue.confirm()
-            now_ns = self._clock.now_ns()
         return Sent(now_ns, len(buffer), {})
 
     def receipts(self, timeout_s: float = 0.0) -> Sequence[Receipt]:

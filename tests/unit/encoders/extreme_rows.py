@@ -12,14 +12,14 @@ import json
 import numpy as np
 
 from iot_producer.conditions import new_conditions
-from iot_producer.encoders import json_rows
+from iot_producer.encoders import device_text, json_rows, words
 from iot_producer.fleet import I_ALTITUDE, I_LONGITUDE, I_TYPE, Fleet, FleetSpec, fleet_of
 from iot_producer.record_sums import columns_of
 from iot_producer.schema import DEVICE_TYPES, FIELDS
 from plain_record import plain_json
 
 fleet = fleet_of(FleetSpec(2_000, 1_000, 100))
-text = json_rows.device_texts(fleet)
+text = device_text.device_texts(fleet)
 chosen = np.zeros(17, dtype=np.int64)
 last_store = 0
 
@@ -87,7 +87,7 @@ for device in range(2_000):
 
 # The longest record: each value as long as its range allows, behind the longest device texts.
 chosen[:] = [
-    max((f.low, f.high), key=lambda value, f=f: len(json_rows.decimal_text(value, f.decimals)))
+    max((f.low, f.high), key=lambda value, f=f: len(words.decimal_text(value, f.decimals)))
     for f in FIELDS[8:]
 ]
 chosen[13:] = 10**15

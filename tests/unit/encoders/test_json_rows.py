@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from iot_producer.encoders.json_rows import MAX_RECORD_BYTES, JsonEncoder, device_texts
+from iot_producer.encoders.device_text import device_texts
+from iot_producer.encoders.json_rows import MAX_RECORD_BYTES, JsonEncoder
 from iot_producer.fleet import Fleet, FleetSpec, fleet_of
 from iot_producer.record_sums import columns_of
 from iot_producer.schema import FIELDS
