@@ -158,12 +158,11 @@ def _flat(document: Mapping[str, Any], toml_name: str) -> dict[str, Any]:
         elif name not in sections:
             short = {key.partition(".")[2]: key for key in BY_KEY}
             known = {*sections, SCHEDULE_TABLE, DESCRIPTION_KEY}
-            hint = (
-                f"did you mean {short[name]}: the key {name} in the table "
-                f"[{short[name].partition('.')[0]}]?"
-                if name in short
-                else did_you_mean(name, known)
-            )
+            inside = short.get(name) or short.get(nearest(name, short) or "")
+            hint = did_you_mean(name, known)
+            if inside is not None and nearest(name, known) is None:
+                table, _, key = inside.partition(".")
+                hint = f"did you mean {inside}: the key {key} in the table [{table}]?"
             raise ConfigError(f"{toml_name}: unknown key {name!r}", hint)
         elif not isinstance(value, Mapping):
             raise ConfigError(

@@ -199,3 +199,9 @@ def test_the_file_is_named_by_flag_or_variable() -> None:
     assert settle_config({"config": "a.toml"}, environ) == "a.toml"
     assert settle_config({}, environ) == "b.toml"
     assert settle_config({}, {}) is None
+
+
+def test_a_misspelt_key_outside_its_table_names_the_nearest_one():
+    with pytest.raises(ConfigError) as caught:
+        settle("run", {}, {}, {"raet": 5})
+    assert caught.value.hint == "did you mean run.rate: the key rate in the table [run]?"

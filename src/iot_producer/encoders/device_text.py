@@ -5,6 +5,7 @@ Promise: the same text as any other encoder gives for these fields. It must not 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,13 @@ T_LONGITUDE_LENGTH: Final = 45
 T_ALTITUDE: Final = 46  # as a word
 T_TYPE: Final = 54
 TEXT_BYTES: Final = 64
+
+
+@lru_cache(maxsize=1)
+def _altitude_words() -> NDArray[np.uint8]:
+    """0.0 … 3000.0 as words: uint8[30001 · 8]."""
+    words = [word_of(decimal_text(value, 1)) for value in range(30_001)]
+    return np.array(words, dtype="<u8").view(np.uint8)
 
 
 def device_texts(fleet: Fleet) -> NDArray[np.uint8]:
@@ -69,9 +77,7 @@ def device_texts(fleet: Fleet) -> NDArray[np.uint8]:
             part[:, width + 6 - i] = rest // 10**i % 10 + ord("0")
         table[rows, T_LONGITUDE + 1 : T_LONGITUDE + 12] = part[:, :11]
         table[rows, T_LONGITUDE_LENGTH] = width + 8
-    altitudes = np.array(
-        [word_of(decimal_text(value, 1)) for value in range(30_001)], dtype="<u8"
-    ).view(np.uint8)
+    altitudes = _altitude_words()
     table[:, T_ALTITUDE : T_ALTITUDE + 8] = altitudes.reshape(-1, 8)[identity[:, I_ALTITUDE]]
     table[:, T_TYPE] = identity[:, I_TYPE]
     return table

@@ -158,8 +158,15 @@ def answer_of(begin: Callable[..., None], *arguments: Any, timeout_s: float) -> 
         raise ClientFailure("Timeout")
     result, *values = found
     if result != _pulsar.Result.Ok:
-        raise ClientFailure(result.name)
+        raise ClientFailure(name_of(result))
     return values[0] if values else None
+
+
+def name_of(result: Any) -> str:
+    """The name of a ``_pulsar.Result``, also of those that the module forgot to name."""
+    return (
+        str(result.name) if result.name in _pulsar.Result.__members__ else f"result {int(result)}"
+    )
 
 
 class _Answer:

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import _pulsar
 
-from iot_producer.pulsar.official_client import answer_of
+from iot_producer.pulsar.official_client import answer_of, name_of
 
 COMPRESSIONS: Final = {
     "lz4": _pulsar.CompressionType.LZ4,
@@ -173,4 +173,4 @@ def _send(
 
 
 def _pass_on(answer: Answer, result: Any, message_id: Any) -> None:
-    answer(result.name, message_id.batch_index())
+    answer(name_of(result), message_id.batch_index())

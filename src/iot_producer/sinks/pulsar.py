@@ -282,7 +282,7 @@ class PulsarSink:
         stored_id = entry.producer.stored_id
         if messages[0][4] <= stored_id:
             # The broker would drop the whole entry, and confirm it all the same.
-            self._fail(entry, self._clock.now_ns(), self._too_old(stored_id))
+            self._add(entry, self._clock.now_ns(), self._too_old(stored_id))
             return
         if not self.n_pending:
             self._progress_ns = self._clock.now_ns()
@@ -347,21 +347,15 @@ class PulsarSink:
         for entry, result, batch_index, at_ns in _drained(self._arrived, timeout_s):
             entry.producer.n_pending -= entry.n
             self._progress_ns = at_ns
-            if result == "Ok":
-                self._confirm(entry, at_ns, batch_index)
+            if result == "Ok" and batch_index < entry.n - 1:
+                covered = batch_index + 1
+                self._say(f"the receipt for {entry.n} messages covers only {covered} of them")
+            elif result == "Ok":
+                self._add(entry, at_ns, "")
             elif result in _FAILURES:
-                self._fail(entry, at_ns, self._explained(result).message)
+                self._add(entry, at_ns, self._explained(result).message)
             elif self._gone is None and not self._closed:
                 self._gone = self._explained(result)
-
-    def _confirm(self, entry: _Entry, at_ns: int, batch_index: int) -> None:
-        if batch_index < entry.n - 1:
-            self._say(f"the receipt for {entry.n} messages covers only {batch_index + 1} of them")
-        else:
-            self._add(entry, at_ns, "")
-
-    def _fail(self, entry: _Entry, at_ns: int, error: str) -> None:
-        self._add(entry, at_ns, error)
 
     def _add(self, entry: _Entry, at_ns: int, error: str) -> None:
         if entry.first != self._torn:

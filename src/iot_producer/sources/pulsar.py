@@ -33,6 +33,7 @@ from iot_producer.pulsar.official_client import (
 _NS_PER_S: Final = 1_000_000_000
 _SLICE_MS: Final = 200  # for the first message of a chunk
 _GAP_MS: Final = 20  # for each other: then the chunk stays smaller
+_PAUSE_NS: Final = _NS_PER_S // 2
 _DOUBT_NS: Final = 2 * _NS_PER_S  # the client's word that nothing is there counts after it
 _LEAST_QUEUE: Final = 200
 
@@ -140,11 +141,8 @@ class PulsarTopicReader:
         Raises:
             UnreachableError: the broker went away, or keeps back what it has.
         """
-        try:
-            for part in self._partitions:
-                part.end = self._end_of(part)
-        except ClientFailure as error:
-            raise self._silent(f"does not tell the end of the topic ({error})") from error
+        for part in self._partitions:
+            part.end = self._patient_end_of(part)
         left = [part for part in self._partitions if not part.is_done]
         while left:
             for part in left:
@@ -175,6 +173,18 @@ class PulsarTopicReader:
                 answer_of(reader.seek_async, config.since_ms, timeout_s=timeout_s)
             partitions.append(_Partition(number, topic, reader))
         return n, partitions
+
+    def _patient_end_of(self, part: _Partition) -> Any:
+        began_ns = self._clock.now_ns()
+        limit_s = self._config.give_up_after_s
+        while True:
+            try:
+                return self._end_of(part)
+            except ClientFailure as error:
+                now_ns = self._clock.now_ns()
+                if limit_s is not None and now_ns - began_ns >= limit_s * _NS_PER_S:
+                    raise self._silent(f"does not tell the end of the topic ({error})") from error
+                self._clock.sleep_until(now_ns + _PAUSE_NS)
 
     def _end_of(self, part: _Partition) -> Any:
         """The id of the last message of a partition; None: none, or none since ``since_ms``."""
