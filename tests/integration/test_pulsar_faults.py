@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 from pulsar_cases import Account, Stored, block, expected, key_of, new_topic, sink, stored
 
@@ -195,7 +196,9 @@ def victim(config: StackConfig) -> Iterator[StackStatus]:
 def killed_and_up_again(config: StackConfig) -> StackStatus:
     status = up(config)
     assert status.pid is not None
-    os.kill(status.pid, signal.SIGKILL)
+    victim = psutil.Process(status.pid)
+    victim.kill()
+    victim.wait(10.0)
     return up(config)
 
 
