@@ -260,7 +260,9 @@ def test_confirmed_data_survive_a_kill(own: StackConfig) -> None:
     first = up(own)
     produce(first, "survivors", b"a", b"b")
     assert first.pid is not None
-    os.kill(first.pid, signal.SIGKILL)
+    victim = psutil.Process(first.pid)
+    victim.kill()
+    victim.wait(10.0)
     while status(own).state != "down":
         time.sleep(0.05)
     said: list[str] = []
