@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine with Python ≥ 3.11 and make: `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench lock wheel docs clean
+.PHONY: help demo test soak check fix bench lock wheel docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,7 +32,13 @@ demo: $(STAMP)  ## A real Pulsar, 20 s of load, verified: the whole thing in a m
 
 test: $(STAMP)  ## All tests, those with real services too
 	$(BIN)/python -m pytest -q -m "not integration" -n auto
-	$(BIN)/python -m pytest -m integration --durations=15
+	$(BIN)/python -m pytest -m "integration and not soak" --durations=15
+
+soak: $(STAMP)  ## Every fault five times, the long ones too; half an hour of load (IOT_SOAK_MINUTES)
+	for i in 1 2 3 4 5; do \
+	  $(BIN)/python -m pytest -q -m integration tests/integration/test_native_faults_*.py || exit 1; \
+	done
+	$(BIN)/python -m pytest -q -m soak tests/integration/test_native_memory.py
 
 check: $(STAMP)  ## Format, lint, types, layers, unit tests: under a minute
 	$(BIN)/ruff format --check .

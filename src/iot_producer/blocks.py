@@ -67,6 +67,19 @@ class Block:
         """Intended time of the last message: the block is due then."""
         return self.start_ns + int(self.offsets_ns[-1])
 
+    def part(self, start: int, stop: int) -> Block:
+        """Its messages ``start … stop − 1``, counted within the block; at least one."""
+        if start == 0 and stop == self.n:
+            return self
+        offsets_ns = self.offsets_ns[start:stop]
+        begins_ns = int(offsets_ns[0])
+        return Block(
+            self.first + start,
+            self.devices[start:stop],
+            self.start_ns + begins_ns,
+            offsets_ns - begins_ns,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -76,7 +89,8 @@ class Plan:
         fleet: what the records are of.
         lane: which part of the sequence.
         schedule: intended times of the whole sequence (all lanes), after ``start_ns``.
-        start_ns: ns since the epoch.
+        start_ns: when its message 0 is due (where that begins a schedule with a pause: the pause),
+            ns since the epoch.
     """
 
     fleet: FleetSpec

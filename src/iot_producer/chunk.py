@@ -14,6 +14,25 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What keys and properties of a chunk's messages say, as numbers: no object for each message.
+
+    Attributes:
+        devices: int64[n], the devices whose ids the keys are; −1 where a key is none.
+        kinds, customers: int64[n], numbers of the type and the customer in the properties; −1 both
+            where the properties are anything but exactly these two.
+    """
+
+    devices: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+    customers: NDArray[np.int64]
+
+    def part(self, start: int, stop: int) -> Around:
+        """Of the records ``[start, stop)``."""
+        return Around(self.devices[start:stop], self.kinds[start:stop], self.customers[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Some records of one partition (or file), in the order in which they lie there.
 
@@ -25,6 +44,9 @@ class Chunk:
         keys: the messages' keys; None where there is no message.
         properties: the messages' properties; None where there are none to compare.
         partition: which partition of the topic, or which file of several; from 0.
+        around: what keys and properties say; None where a source did not look, and they count.
+        sequence_ids: int64[n], as the producer gave them, −1 for none; None where unknown.
+        received_ns: int64[n], when each was here, ns since the epoch; None where unknown.
     """
 
     buffer: NDArray[np.uint8]
@@ -34,6 +56,9 @@ class Chunk:
     keys: Sequence[str] | None = None
     properties: Sequence[Mapping[str, str]] | None = None
     partition: int = 0
+    around: Around | None = None
+    sequence_ids: NDArray[np.int64] | None = None
+    received_ns: NDArray[np.int64] | None = None
 
     @property
     def n(self) -> int:
@@ -54,6 +79,9 @@ class Chunk:
             None if self.keys is None else self.keys[start:stop],
             None if self.properties is None else self.properties[start:stop],
             self.partition,
+            None if self.around is None else self.around.part(start, stop),
+            None if self.sequence_ids is None else self.sequence_ids[start:stop],
+            None if self.received_ns is None else self.received_ns[start:stop],
         )
 
     @classmethod

@@ -16,6 +16,7 @@ import click
 from iot_producer import __version__
 from iot_producer.commands.bench import bench
 from iot_producer.commands.demo import demo
+from iot_producer.commands.doctor import doctor
 from iot_producer.commands.outputs import complain, mute_stdout, say
 from iot_producer.commands.preview import preview, schema
 from iot_producer.commands.run import run
@@ -44,7 +45,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (run, preview, verify, stack, demo, bench, schema):
+for _command in (run, preview, verify, doctor, stack, demo, bench, schema):
     cli.add_command(_command)
 
 

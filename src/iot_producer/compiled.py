@@ -11,6 +11,7 @@ With NUMBA_DISABLE_JIT=1 the same functions run as plain Python, and give the sa
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import numba
@@ -47,9 +48,12 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
 
 if TYPE_CHECKING:
+    copy_row: Any
+    transpose16: Any
     prefetch_row: Any
     store8: Any
     store16: Any
+    store32: Any
     load8: Any
 
 elif JIT:
@@ -67,21 +71,29 @@ elif JIT:
         return signature, build
 
     @intrinsic
-    def store16(_context: Any, array: Any, position: Any, low: Any, high: Any) -> Any:
-        """Store two uint64, the second behind the first, in one instruction."""
-        signature = types.void(array, position, low, high)
+    def store16(_context: Any, array: Any, position: Any, first: Any, second: Any) -> Any:
+        """Store two uint64, one behind the other, in one instruction."""
+        return types.void(array, position, first, second), partial(_store_words, array, position)
 
-        def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            pair = ir.VectorType(ir.IntType(64), 2)
-            both = ir.Constant(pair, [0, 0])
-            for place in (0, 1):
-                at = ir.Constant(ir.IntType(32), place)
-                both = builder.insert_element(both, arguments[2 + place], at)
-            pointer = _byte_pointer(context, builder, array, position, arguments)
-            builder.store(both, builder.bitcast(pointer, pair.as_pointer()), align=1)
-            return context.get_dummy_value()
+    @intrinsic
+    def store32(
+        _context: Any, array: Any, position: Any, first: Any, second: Any, third: Any, fourth: Any
+    ) -> Any:
+        """Store four uint64, one behind the other, in one instruction where there is one."""
+        signature = types.void(array, position, first, second, third, fourth)
+        return signature, partial(_store_words, array, position)
 
-        return signature, build
+    def _store_words(
+        array: Any, position: Any, context: Any, builder: Any, _signature: Any, arguments: Any
+    ) -> Any:
+        words = arguments[2:]
+        vector = ir.VectorType(ir.IntType(64), len(words))
+        together = ir.Constant(vector, [0] * len(words))
+        for place, word in enumerate(words):
+            together = builder.insert_element(together, word, _INT32(place))
+        pointer = _byte_pointer(context, builder, array, position, arguments)
+        builder.store(together, builder.bitcast(pointer, vector.as_pointer()), align=1)
+        return context.get_dummy_value()
 
     @intrinsic
     def load8(_context: Any, array: Any, position: Any) -> Any:
@@ -114,6 +126,56 @@ elif JIT:
 
         return signature, build
 
+    @intrinsic
+    def copy_row(_context: Any, out: Any, at: Any, table: Any, row: Any) -> Any:
+        """Copy a row of 16 int32 into another table; both are C-contiguous; no bounds check."""
+        signature = types.void(out, at, table, row)
+
+        def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            target = _row_pointer(context, builder, out, at, arguments[:2])
+            source = _row_pointer(context, builder, table, row, arguments[2:])
+            builder.store(builder.load(source, align=4), target, align=4)
+            return context.get_dummy_value()
+
+        return signature, build
+
+    @intrinsic
+    def transpose16(_context: Any, columns: Any, at: Any, rows: Any, row: Any) -> Any:
+        """``columns[:, at : at + 16] = rows[row : row + 16].T``, int32 and 16 of each.
+
+        Four steps exchange blocks of 8, 4, 2 and 1 between pairs of rows, in registers.
+        """
+        signature = types.void(columns, at, rows, row)
+
+        def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            start = _row_pointer(context, builder, rows, row, arguments[2:])
+            lines = [builder.load(builder.gep(start, [_INT32(r)]), align=4) for r in range(16)]
+            for step in (8, 4, 2, 1):
+                low = [j + 16 - step if j & step else j for j in range(16)]
+                high = [j + 16 if j & step else j + step for j in range(16)]
+                for r in (r for r in range(16) if not r & step):
+                    pair = lines[r], lines[r + step]
+                    lines[r] = builder.shuffle_vector(*pair, _LINE(low))
+                    lines[r + step] = builder.shuffle_vector(*pair, _LINE(high))
+            view = context.make_array(columns)(context, builder, arguments[0])
+            width = cgutils.unpack_tuple(builder, view.shape)[1]
+            place = context.cast(builder, arguments[1], at, types.intp)
+            for line in lines:
+                target = builder.bitcast(builder.gep(view.data, [place]), _LINE.as_pointer())
+                builder.store(line, target, align=4)
+                place = builder.add(place, width)
+            return context.get_dummy_value()
+
+        return signature, build
+
+    _INT32 = ir.IntType(32)
+    _LINE = ir.VectorType(_INT32, 16)
+
+    def _row_pointer(context: Any, builder: Any, array: Any, row: Any, arguments: Any) -> Any:
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        place = context.cast(builder, arguments[1], row, types.intp)
+        return builder.gep(builder.bitcast(data, _LINE.as_pointer()), [place])
+
     def _byte_pointer(context: Any, builder: Any, array: Any, position: Any, arguments: Any) -> Any:
         data = context.make_array(array)(context, builder, arguments[0]).data
         offset = context.cast(builder, arguments[1], position, types.intp)
@@ -126,16 +188,31 @@ else:
     def prefetch_row(array: Any, row: Any) -> None:
         """Nothing to do in plain Python."""
 
+    def copy_row(out: Any, at: Any, table: Any, row: Any) -> None:
+        """Copy a row of 16 int32 into another table."""
+        out[at] = table[row]
+
+    def transpose16(columns: Any, at: Any, rows: Any, row: Any) -> None:
+        """``columns[:, at : at + 16] = rows[row : row + 16].T``, int32 and 16 of each."""
+        columns[:, at : at + 16] = rows[row : row + 16].T
+
     def store8(array: Any, position: Any, word: Any) -> None:
         """Store the 8 bytes of a uint64 at any position of a uint8 array."""
         array[position : position + 8] = np.frombuffer(
             int(word).to_bytes(8, "little"), dtype=np.uint8
         )
 
-    def store16(array: Any, position: Any, low: Any, high: Any) -> None:
-        """Store two uint64, the second behind the first."""
-        store8(array, position, low)
-        store8(array, position + 8, high)
+    def store16(array: Any, position: Any, first: Any, second: Any) -> None:
+        """Store two uint64, one behind the other."""
+        store8(array, position, first)
+        store8(array, position + 8, second)
+
+    def store32(
+        array: Any, position: Any, first: Any, second: Any, third: Any, fourth: Any
+    ) -> None:
+        """Store four uint64, one behind the other."""
+        store16(array, position, first, second)
+        store16(array, position + 16, third, fourth)
 
     def load8(array: Any, position: Any) -> Any:
         """Load 8 bytes at any position of a uint8 array as a uint64."""

@@ -29,6 +29,7 @@ from iot_producer.fleet import (
     S_SIN_LATITUDE,
     S_SOLAR_MS,
     Fleet,
+    cache_lines,
 )
 from iot_producer.lattice import DAY, HOUR, MINUTE, SMOOTH_SIGMA, clamped, share, sine, smooth, word
 
@@ -48,6 +49,7 @@ C_LAMPS: Final = 7  # share of a device's lamp light
 C_RESTLESS: Final = 8  # probability of motion, 1/65536
 C_PRESENCE: Final = 9
 C_TRAFFIC: Final = 10  # activity of the network this hour, mean 64
+C_LOCAL_MS: Final = 11  # as S_LOCAL_MS
 CONDITION_COLUMNS: Final = 16
 
 # Streams of words under a site's or a region's key: random constants, never used twice.
@@ -147,7 +149,9 @@ TRAFFIC: Final = np.array(
 
 def new_conditions(fleet: Fleet) -> NDArray[np.int32]:
     """An empty memory of conditions: int32[2·sites, CONDITION_COLUMNS], for one thread a time."""
-    return np.full((2 * len(fleet.site), CONDITION_COLUMNS), -1, dtype=np.int32)
+    memory = cache_lines(2 * len(fleet.site))
+    memory[:] = -1
+    return memory
 
 
 @inlined
@@ -240,6 +244,7 @@ def update_conditions(row: Any, sites: Any, place: Int, tick: Int) -> None:
     row[C_PRESSURE] = 101_325 + front + tide
     row[C_PRESENCE] = presence
     row[C_TRAFFIC] = TRAFFIC[local % DAY // HOUR]
+    row[C_LOCAL_MS] = sites[s, S_LOCAL_MS]
     if outdoor:
         row[C_CARBON] = 4_200 + (presence * 120 >> 16)
         row[C_LOUD] = 430 + (presence * 170 >> 16)

@@ -14,15 +14,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from iot_producer.destination import (
-    DEFAULT_ADMIN_PORT,
-    Destination,
-    Scheme,
-    parse_destination,
-    redacted,
+from iot_producer.broker_settings import (
+    admin_url_of,
+    destination_of,
+    given,
+    security_of,
+    shown,
 )
+from iot_producer.destination import Destination, Scheme
 from iot_producer.errors import ConfigError, OutputExistsError
-from iot_producer.options import SCHEDULE_TABLE, Kind
+from iot_producer.options import SCHEDULE_TABLE
+from iot_producer.pulsar.security import NO_SECURITY, check_security
 from iot_producer.run_config import RunConfig, Source
 from iot_producer.settings import TOML_FILE, Level, Setting, at, settle, settle_config
 from iot_producer.workloads import read_toml, workload_names
@@ -48,9 +50,6 @@ MAX_RECORDS_PER_DEVICE_AND_S: Final = 1000
 """Event times have milliseconds: above it, two records of one device would share theirs."""
 
 GIVE_UP_ON_TERMINAL_NS: Final = 30 * 10**9
-
-_SECURITY_VARIABLES: Final = ("PULSAR_TOKEN", "PULSAR_TOKEN_FILE")
-_SECURITY_PREFIX: Final = "PULSAR_TLS_"
 
 
 def resolve_run(
@@ -85,14 +84,15 @@ def resolve_run(
     def value(name: str) -> Any:
         return settings[name].value
 
-    destination = _destination(settings, warnings)
-    if destination.scheme is Scheme.PULSAR:
-        _refuse_security(environ)
+    destination = destination_of(settings, warnings)
+    security = NO_SECURITY
+    if destination.scheme is Scheme.PULSAR and command == "run":  # demo has a broker of its own
+        security = security_of(settings, environ, destination, warnings)
     fleet = _fleet(settings)
     shard, n_shards = value("shard") or (0, 1)
     for name in ("duration", "max_lag", "stats_interval"):
         if value(name) == 0:
-            raise ConfigError(f"{_given(settings[name])} is no time at all", "give more than 0")
+            raise ConfigError(f"{given(settings[name])} is no time at all", "give more than 0")
     schedule = _schedule(settings, toml, toml_name, n_shards, fleet, warnings)
     if n_shards * value("workers") > fleet.devices:
         raise ConfigError(
@@ -103,7 +103,7 @@ def resolve_run(
     _check_workers(destination, value("workers"))
     if value("duration") is not None and value("warm_up") >= value("duration"):
         raise ConfigError(
-            f"{_given(settings['warm_up'])} is not shorter than {_given(settings['duration'])}: "
+            f"{given(settings['warm_up'])} is not shorter than {given(settings['duration'])}: "
             "nothing would be measured",
             "shorten the warm-up or run for longer",
         )
@@ -130,13 +130,17 @@ def resolve_run(
         max_lag_ns=value("max_lag"),
         block_records=_block_records(settings),
         linger_ns=value("linger"),
+        client=value("client"),
         compression=value("compression"),
         max_pending=value("max_pending"),
         rotate_bytes=_only_for("a file", destination.is_file, settings["rotate_bytes"], warnings),
         create_topic=_only_for(
             "Pulsar", destination.scheme is Scheme.PULSAR, settings["create_topic"], warnings
         ),
-        admin_url=_admin_url(destination, settings["admin_url"]),
+        admin_url=admin_url_of(destination, settings["admin_url"]),
+        security=security,
+        on_gap=value("on_gap"),
+        max_gap_ns=value("max_gap"),
         give_up_after_ns=give_up_after_ns,
         drain_timeout_ns=value("drain_timeout"),
         report=Path(value("report")) if value("report") else None,
@@ -157,7 +161,7 @@ def load_run(
     """`resolve_run` with this process's environment and the TOML file that is named in either.
 
     Raises:
-        ConfigError: see `resolve_run`, `read_toml` and `check_outputs`.
+        ConfigError: see `resolve_run`, `read_toml`, `check_outputs` and `check_security`.
         OutputExistsError: see `check_outputs`.
     """
     environ = read_environment()
@@ -165,6 +169,7 @@ def load_run(
     toml, name = read_toml(named) if named else (None, TOML_FILE)
     config = resolve_run(flags, environ, toml, is_terminal, command=command, toml_name=name)
     check_outputs(config)
+    check_security(config.security)
     return config
 
 
@@ -220,47 +225,6 @@ def _unwritable(directory: Path, origin: str, error: OSError) -> ConfigError:
     )
 
 
-def _given(setting: Setting) -> str:
-    """A setting as people gave it: ``--rate 5``, ``SITES=7``, ``run.rate in x.toml (5)``."""
-    match setting.level:
-        case Level.FLAG:
-            return f"{setting.origin} {setting.written}"
-        case Level.VARIABLE:
-            return f"{setting.origin}={setting.written}"
-        case Level.TOML:
-            return f"{setting.origin} ({setting.written})"
-        case _:
-            return f"{setting.option.flag} {setting.written} (the default)"
-
-
-def _destination(settings: Mapping[str, Setting], warnings: list[str]) -> Destination:
-    to, pulsar, topic = settings["to"], settings["pulsar_url"], settings["topic"].value
-    if to.value is None or pulsar.level > to.level:
-        if to.value is not None:
-            warnings.append(f"{to.origin} is ignored: {pulsar.origin} goes before it")
-        found = at(pulsar.origin, parse_destination, pulsar.value, topic)
-        if found.scheme is not Scheme.PULSAR:
-            raise ConfigError(
-                f"{pulsar.origin} is not a Pulsar URL: {found}",
-                "write pulsar://host:6650; other destinations are given with --to",
-            )
-        return found
-    if to.level is Level.FLAG and pulsar.level is Level.FLAG:
-        raise ConfigError("--to and --pulsar-url both name a destination", "give one of them")
-    return at(to.origin, parse_destination, to.value, topic)
-
-
-def _refuse_security(environ: Mapping[str, str]) -> None:
-    """Rather stop than connect without the token or the TLS that somebody asked for."""
-    for name in sorted(environ):
-        asked = name in _SECURITY_VARIABLES or name.startswith(_SECURITY_PREFIX)
-        if asked and environ[name].strip():
-            raise ConfigError(
-                f"{name} is set, but tokens and TLS are not supported in this version",
-                f"unset {name} to connect without them; nothing was connected",
-            )
-
-
 def _fleet(settings: Mapping[str, Setting]) -> FleetSpec:
     from iot_producer.fleet import FleetSpec
 
@@ -274,7 +238,7 @@ def _fleet(settings: Mapping[str, Setting]) -> FleetSpec:
             continue
         if setting.value > devices.value:
             raise ConfigError(
-                f"{_given(setting)} is more than {_given(devices)}",
+                f"{given(setting)} is more than {given(devices)}",
                 f"each of the {name} has at least one device: lower {name} or raise devices",
             )
         counts[name] = setting.value
@@ -306,7 +270,7 @@ def _schedule(
                 f"{toml_name} has both run.rate and a [{SCHEDULE_TABLE}]", "remove one of them"
             )
         if rate.level > Level.TOML:
-            warnings.append(f"{_given(rate)} replaces the [{SCHEDULE_TABLE}] of {toml_name}")
+            warnings.append(f"{given(rate)} replaces the [{SCHEDULE_TABLE}] of {toml_name}")
     if rate.level is Level.DEFAULT and toml and SCHEDULE_TABLE in toml:
         origin = f"[{SCHEDULE_TABLE}] in {toml_name}"
         pod = at(toml_name, schedule_from_toml, toml[SCHEDULE_TABLE])
@@ -356,7 +320,7 @@ def _block_records(settings: Mapping[str, Setting]) -> int:
     n_block, n_pending = int(block.value), int(pending.value)
     if n_block > n_pending and block.level is not Level.DEFAULT:
         raise ConfigError(
-            f"{_given(pending)} is less than {_given(block)}: no full block could be sent",
+            f"{given(pending)} is less than {given(block)}: no full block could be sent",
             "allow at least one block to be pending",
         )
     return min(n_block, n_pending)
@@ -370,19 +334,8 @@ def _only_for(what: str, is_such: bool, setting: Setting, warnings: list[str]) -
     return None
 
 
-def _admin_url(destination: Destination, setting: Setting) -> str:
-    if destination.scheme is not Scheme.PULSAR:
-        return ""
-    host = destination.hosts[0][0]
-    default = f"http://[{host}]" if ":" in host else f"http://{host}"
-    return str(setting.value or f"{default}:{DEFAULT_ADMIN_PORT}")
-
-
 def _source(setting: Setting, command: str) -> Source:
     option = setting.option
     if setting.value is None and setting.written is None:
         return Source(option.flag, option.default_text(command), setting.origin)
-    text = str(setting.written)
-    if option.kind is Kind.DESTINATION:
-        text = redacted(text)
-    return Source(option.flag, text, setting.origin)
+    return Source(option.flag, shown(setting), setting.origin)

@@ -17,11 +17,14 @@ from iot_producer.errors import ConfigError
 from iot_producer.spelling import nearest
 
 DEFAULT_PULSAR_PORT: Final = 6650
+DEFAULT_PULSAR_TLS_PORT: Final = 6651
 DEFAULT_ADMIN_PORT: Final = 8080
+DEFAULT_ADMIN_TLS_PORT: Final = 8443
 DEFAULT_CLICKHOUSE_PORT: Final = 8123
 
 FORMS: Final = (
-    "pulsar://host[:port][,host2:port], clickhouse://[user:password@]host[:port]/database.table, "
+    "pulsar://host[:port][,host2:port], pulsar+ssl://host[:port], "
+    "clickhouse://[user:password@]host[:port]/database.table, "
     "chdb:///directory, a path that ends in .jsonl, .jsonl.gz or .parquet, - (standard output), "
     "null:"
 )
@@ -68,6 +71,7 @@ class Destination:
         path: chdb: the directory; files: the path as it was given.
         database, table: clickhouse and chdb.
         user, password: clickhouse; empty when not given.
+        tls: pulsar: whether connections use TLS (``pulsar+ssl://``).
     """
 
     scheme: Scheme
@@ -78,6 +82,7 @@ class Destination:
     table: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
+    tls: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -89,7 +94,7 @@ class Destination:
         """The destination as a URL or path, with ``***`` for a password; without the topic."""
         match self.scheme:
             case Scheme.PULSAR:
-                return f"pulsar://{self._authorities()}"
+                return f"pulsar{'+ssl' if self.tls else ''}://{self._authorities()}"
             case Scheme.CLICKHOUSE:
                 secret = ":***" if self.password else ""
                 login = f"{quote(self.user, safe='')}{secret}@" if self.user or secret else ""
@@ -118,10 +123,10 @@ def parse_destination(text: str, topic: str = "") -> Destination:
 
     Args:
         text: one of `FORMS`.
-        topic: the full topic name (from `parse_topic`), for a ``pulsar://`` URL.
+        topic: the full topic name (from `parse_topic`), for a Pulsar URL.
 
     Raises:
-        ConfigError: malformed, an unknown scheme or ending, or not supported in this version.
+        ConfigError: malformed, or an unknown scheme or ending.
     """
     text = text.strip()
     if not text:
@@ -147,11 +152,6 @@ def parse_destination(text: str, topic: str = "") -> Destination:
         )
     if not found[2]:
         raise ConfigError(f"{redacted(text)!r} has no // behind {name}:", f"give one of: {FORMS}")
-    if name == "pulsar+ssl":
-        raise ConfigError(
-            f"{redacted(text)!r}: TLS is not supported in this version",
-            "use a pulsar:// listener; nothing was connected without TLS in its place",
-        )
     if "@" in rest.partition("/")[2]:
         raise ConfigError(
             f"{redacted(text)!r} has an @ behind its host",
@@ -162,8 +162,8 @@ def parse_destination(text: str, topic: str = "") -> Destination:
             f"{redacted(text)!r}: a destination takes no parameters behind ? or #",
             "percent-encode these characters if they belong to a password",
         )
-    if name == "pulsar":
-        return _pulsar(text, rest, topic)
+    if name in ("pulsar", "pulsar+ssl"):
+        return _pulsar(text, rest, topic, tls=name == "pulsar+ssl")
     return _clickhouse(text, rest) if name == "clickhouse" else _chdb(text, rest)
 
 
@@ -212,23 +212,22 @@ def parse_topic(text: str) -> str:
 
 
 def parse_admin_url(text: str) -> str:
-    """The address of Pulsar's admin API, ``http://host[:port]``, without a slash at its end.
+    """The address of Pulsar's admin API, without a slash at its end.
+
+    Args:
+        text: ``http://host[:port]`` or ``https://host[:port]``.
 
     Raises:
-        ConfigError: anything else; https, because TLS is not supported in this version.
+        ConfigError: anything else.
     """
     scheme, separator, rest = text.rstrip("/").partition("://")
-    if scheme == "https" and separator:
+    if scheme not in ("http", "https") or not separator or set(rest) & set("/?#@,"):
         raise ConfigError(
-            f"{redacted(text)!r}: TLS is not supported in this version",
-            "use an http:// listener of the admin API",
-        )
-    if scheme != "http" or not separator or set(rest) & set("/?#@,"):
-        raise ConfigError(
-            f"{redacted(text)!r} is not the address of an admin API", "write http://host:8080"
+            f"{redacted(text)!r} is not the address of an admin API",
+            "write http://host:8080, or https://host:8443",
         )
     _host_port(text, rest, DEFAULT_ADMIN_PORT)
-    return f"http://{rest}"
+    return f"{scheme}://{rest}"
 
 
 def redacted(text: str) -> str:
@@ -240,7 +239,7 @@ def redacted(text: str) -> str:
     return f"{scheme}://***@{after}" if separator else f"***@{after}"
 
 
-def _pulsar(text: str, rest: str, topic: str) -> Destination:
+def _pulsar(text: str, rest: str, topic: str, tls: bool) -> Destination:
     authority, _, path = rest.partition("/")
     if path:
         raise ConfigError(
@@ -250,10 +249,11 @@ def _pulsar(text: str, rest: str, topic: str) -> Destination:
     if "@" in authority:
         raise ConfigError(
             f"{redacted(text)!r}: Pulsar takes no user and password in its URL",
-            "give hosts and ports only; tokens are not supported in this version",
+            "give hosts and ports only; a token goes in PULSAR_TOKEN or PULSAR_TOKEN_FILE",
         )
-    hosts = tuple(_host_port(text, one, DEFAULT_PULSAR_PORT) for one in authority.split(","))
-    return Destination(Scheme.PULSAR, hosts=hosts, topic=topic)
+    port = DEFAULT_PULSAR_TLS_PORT if tls else DEFAULT_PULSAR_PORT
+    hosts = tuple(_host_port(text, one, port) for one in authority.split(","))
+    return Destination(Scheme.PULSAR, hosts=hosts, topic=topic, tls=tls)
 
 
 def _clickhouse(text: str, rest: str) -> Destination:

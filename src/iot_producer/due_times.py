@@ -71,16 +71,42 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConstantSchedule:
-    """Message n is due at floor(n * 10^9 / rate) nanoseconds.
+    """Messages ``first``, ``first + 1``, … of a grid that begins at 0: number m is due there at
+    floor(m * 10^9 / rate) nanoseconds. Here they are numbered from 0, and times count from the
+    first one's.
 
     Args:
         per_s: messages per second, above 0.
+        first: the grid's number of message 0.
     """
 
     per_s: Fraction
+    first: int = 0
 
     def __post_init__(self) -> None:
         parse_rate(self.per_s)
+        _check_first(self.first)
+
+    @property
+    def start_ns(self) -> int:
+        """When message 0 is due on the grid, nanoseconds from the grid's beginning."""
+        return self.first * NS_PER_S * self.per_s.denominator // self.per_s.numerator
+
+    @property
+    def _phase(self) -> int:
+        """What the cut to whole nanoseconds takes from message 0, in 1 / numerator of one."""
+        return self.first * NS_PER_S * self.per_s.denominator % self.per_s.numerator
+
+    def at(self, elapsed_ns: int) -> ConstantSchedule:
+        """The same grid from the first message on that is due at ``elapsed_ns`` or later.
+
+        Args:
+            elapsed_ns: from the beginning of the grid, at least 0.
+        """
+        per_s = self.per_s
+        return ConstantSchedule(
+            per_s, -(-elapsed_ns * per_s.numerator // (NS_PER_S * per_s.denominator))
+        )
 
     @property
     def n_messages(self) -> int | None:
@@ -93,32 +119,38 @@ class ConstantSchedule:
     def due_ns(self, n: int) -> int:
         if n < 0:
             raise ValueError(f"no message {n}")
-        return n * NS_PER_S * self.per_s.denominator // self.per_s.numerator
+        return (n * NS_PER_S * self.per_s.denominator + self._phase) // self.per_s.numerator
 
     def offsets_ns(self, base: int, index: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
         base_ns = self.due_ns(base)
         step = NS_PER_S * self.per_s.denominator
-        return base_ns, floor_line(base * step, step, self.per_s.numerator, index, -base_ns)
+        return base_ns, floor_line(
+            base * step + self._phase, step, self.per_s.numerator, index, -base_ns
+        )
 
     def n_due(self, elapsed_ns: int) -> int:
         if elapsed_ns < 0:
             return 0
         per_s = self.per_s
         # Due at most at e, cut to whole nanoseconds, means due before e + 1: a rounded-up count.
-        return -(-(elapsed_ns + 1) * per_s.numerator // (NS_PER_S * per_s.denominator))
+        units = (elapsed_ns + 1) * per_s.numerator - self._phase
+        return -(-units // (NS_PER_S * per_s.denominator))
 
     def n_due_many(self, elapsed_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        # Of -1 nanosecond and below nothing is due; the line below gives 0 for -1.
+        # Of -1 nanosecond and below nothing is due. A phase is below the numerator, so the line
+        # below gives 0 for -1, and at least 1 for 0.
         from_zero = np.maximum(elapsed_ns, -1).ravel() + 1
         per_s = self.per_s
-        counts = floor_line(-1, per_s.numerator, NS_PER_S * per_s.denominator, from_zero, 1)
+        counts = floor_line(
+            -1 - self._phase, per_s.numerator, NS_PER_S * per_s.denominator, from_zero, 1
+        )
         return counts.reshape(elapsed_ns.shape)
 
     def rate_at(self, elapsed_ns: int) -> Fraction:
         return self.per_s
 
     def to_spec(self) -> dict[str, object]:
-        return {"kind": "constant", "rate": format_rate(self.per_s)}
+        return {"kind": "constant", "rate": format_rate(self.per_s), **_first_spec(self.first)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,43 +158,76 @@ class ShapedSchedule:
     """A rate that changes: a ramp, steps, a daily wave, bursts.
 
     Args:
-        spec: what it was made from, as ``to_spec`` gives it; two schedules of one spec are equal.
+        spec: what its curve was made from, as ``to_spec`` gives it; two schedules of one spec are
+            equal.
         curve: the due times.
+        first: the curve's number of message 0, below its end. Times count from that message; where
+            it is 0, from the beginning of the curve, which may be a pause.
     """
 
     spec: Mapping[str, object]
     curve: RateCurve = field(compare=False, repr=False)
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        _check_first(self.first)
+        if self.curve.n_messages is not None and self.first >= self.curve.n_messages:
+            raise ConfigError(f"the schedule has no message {self.first}")
 
     def __hash__(self) -> int:
-        return hash(repr(self.spec))
+        return hash((repr(self.spec), self.first))
+
+    @property
+    def start_ns(self) -> int:
+        """When message 0 is due, nanoseconds from the beginning of the curve."""
+        return self.curve.due_ns(self.first) if self.first else 0
 
     @property
     def n_messages(self) -> int | None:
-        return self.curve.n_messages
+        n = self.curve.n_messages
+        return None if n is None else n - self.first
 
     @property
     def peak_per_s(self) -> Fraction:
         return self.curve.peak_per_s
 
+    def at(self, elapsed_ns: int) -> ShapedSchedule:
+        """The same curve from the first message on that is due at ``elapsed_ns`` or later.
+
+        Args:
+            elapsed_ns: from the beginning of the curve, at least 0.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        return replace(self, first=self.curve.n_due(elapsed_ns - 1))
+
     def due_ns(self, n: int) -> int:
-        return self.curve.due_ns(n)
+        if not self.first:
+            return self.curve.due_ns(n)
+        if n < 0:
+            raise ValueError(f"no message {n}")
+        return self.curve.due_ns(self.first + n) - self.start_ns
 
     def offsets_ns(self, base: int, index: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
-        return self.curve.offsets_ns(base, index)
+        base_ns, offsets_ns = self.curve.offsets_ns(self.first + base, index)
+        return base_ns - self.start_ns if self.first else base_ns, offsets_ns
 
     def n_due(self, elapsed_ns: int) -> int:
-        return self.curve.n_due(elapsed_ns)
+        if not self.first:
+            return self.curve.n_due(elapsed_ns)
+        return 0 if elapsed_ns < 0 else self.curve.n_due(elapsed_ns + self.start_ns) - self.first
 
     def n_due_many(self, elapsed_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         times, where = np.unique(elapsed_ns, return_inverse=True)
-        counts = np.array([self.curve.n_due(time) for time in times.tolist()], dtype=np.int64)
+        counts = np.array([self.n_due(time) for time in times.tolist()], dtype=np.int64)
         return counts[where].reshape(elapsed_ns.shape)
 
     def rate_at(self, elapsed_ns: int) -> Fraction:
-        return self.curve.rate_at(elapsed_ns)
+        return self.curve.rate_at(elapsed_ns + self.start_ns)
 
     def to_spec(self) -> dict[str, object]:
-        return dict(self.spec)
+        return {**self.spec, **_first_spec(self.first)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +332,23 @@ def limit(
             "no message is due within the duration", "Run for longer, or at a higher rate."
         )
     least = cast("int", _least(schedule.n_messages, n_messages, n_in_time))
+    return LimitedSchedule(unlimited(schedule), least)
+
+
+def unlimited(schedule: Schedule) -> ConstantSchedule | ShapedSchedule:
+    """The schedule without what ``limit`` set."""
     inner = schedule.inner if isinstance(schedule, LimitedSchedule) else schedule
-    return LimitedSchedule(cast("ConstantSchedule | ShapedSchedule", inner), least)
+    return cast("ConstantSchedule | ShapedSchedule", inner)
+
+
+def _check_first(first: int) -> None:
+    if first < 0:
+        raise ConfigError(f"a schedule has no message {first}")
+
+
+def _first_spec(first: int) -> dict[str, object]:
+    """Part of a spec; nothing where it is 0, so that most specs stay as short as they were."""
+    return {"first": first} if first else {}
 
 
 def _least(*limits: int | None) -> int | None:

@@ -8,6 +8,8 @@
     ├── DestinationError         the destination's fault                       exit 3
     │   ├── UnreachableError     no connection, or it stopped answering
     │   └── RefusedError         it answered, and said no
+    │       └── NameTakenError   another producer has the name: its lane is at work elsewhere
+    │           └── LaneLostError    it was ours, and somebody else has it now
     └── DataError                the data's fault: lost, changed, not sent     exit 1
 
 This module imports nothing of the project. It must not know any library: adapters map library
@@ -83,6 +85,14 @@ class UnreachableError(DestinationError):
 
 class RefusedError(DestinationError):
     """Refused by the destination (authorization, missing topic, full disk, name taken)."""
+
+
+class NameTakenError(RefusedError):
+    """Another producer on the topic has the name, so somebody else is at work on that lane."""
+
+
+class LaneLostError(NameTakenError):
+    """The name was ours until the connection broke; now somebody else is at work on the lane."""
 
 
 class DataError(IotProducerError):

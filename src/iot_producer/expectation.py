@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from iot_producer.lane import Lane
 from iot_producer.outcome import LaneRanges, PartialBlock, State
+from iot_producer.ranges import RangeSet
 
 MUST: Final = 0
 """Confirmed: there, once."""
@@ -25,6 +26,8 @@ MUST_NOT: Final = 2
 """Failed or not sent: not there."""
 PARTLY: Final = 3
 """Of a Part: some of them are confirmed."""
+OPEN: Final = 4
+"""The report does not speak of it: there or not, and another report may say more."""
 
 PartitionOf = Callable[[NDArray[np.int32]], NDArray[np.int64]]
 """The partition of each device's messages: int32[n] → int64[n]."""
@@ -62,32 +65,47 @@ class Expectation:
     fates: NDArray[np.uint8]
     n_messages: int
     parts: tuple[Part, ...] = ()
-    _n_must: NDArray[np.int64] = field(init=False, repr=False)  # before each start, and in all
+    _n_of: dict[int, NDArray[np.int64]] = field(init=False, repr=False)  # before each start
 
     def __post_init__(self) -> None:
         lengths = np.diff(self.starts, append=self.n_messages)
-        certain = np.cumsum(np.where(self.fates == MUST, lengths, 0))
-        object.__setattr__(self, "_n_must", np.concatenate(([0], certain)))
+        counts = {
+            fate: np.concatenate(([0], np.cumsum(np.where(self.fates == fate, lengths, 0))))
+            for fate in (MUST, MAY)
+        }
+        object.__setattr__(self, "_n_of", counts)
 
     @property
     def n_must(self) -> int:
         """How many messages must be there, those of parts too."""
-        return int(self._n_must[-1]) + sum(part.n_confirmed for part in self.parts)
+        return self.n_in(MUST, 0, self.n_messages)
 
     @property
     def n_may(self) -> int:
         """How many more may be there."""
-        lengths = np.diff(self.starts, append=self.n_messages)
-        alone = int(lengths[self.fates == MAY].sum())
-        return alone + sum(part.n_unconfirmed for part in self.parts)
+        return self.n_in(MAY, 0, self.n_messages)
 
-    def n_must_before(self, messages: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many messages of fate MUST have a smaller number than each of ``messages``."""
+    def n_in(self, fate: int, first: int, stop: int) -> int:
+        """How many of the messages ``first … stop − 1`` must be there, or may be there too.
+
+        Args:
+            fate: MUST or MAY.
+            first, stop: which messages; parts count where they begin.
+        """
+        before = self.n_before(fate, np.array([first, stop], dtype=np.int64))
+        alone = int(before[1] - before[0])
+        mine = [part for part in self.parts if first <= int(part.messages[0]) < stop]
+        return alone + sum(p.n_confirmed if fate == MUST else p.n_unconfirmed for p in mine)
+
+    def n_before(self, fate: int, messages: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many messages of a fate, MUST or MAY, have a smaller number than each of
+        ``messages``; those of parts do not count.
+        """
         if not len(self.starts):
             return np.zeros(len(messages), dtype=np.int64)
         place = np.searchsorted(self.starts, messages, side="right") - 1
-        inside = np.where(self.fates[place] == MUST, messages - self.starts[place], 0)
-        found: NDArray[np.int64] = self._n_must[place] + inside
+        inside = np.where(self.fates[place] == fate, messages - self.starts[place], 0)
+        found: NDArray[np.int64] = self._n_of[fate][place] + inside
         return found
 
     def fates_of(self, first: int, stop: int) -> NDArray[np.uint8]:
@@ -108,7 +126,13 @@ class Expectation:
 
 
 def expectation_of(
-    ranges: LaneRanges, n_messages: int, members: Lane, partition_of: PartitionOf | None
+    ranges: LaneRanges,
+    n_messages: int,
+    members: Lane,
+    partition_of: PartitionOf | None,
+    *,
+    n_open: int = 0,
+    n_before: int = 0,
 ) -> Expectation:
     """What the ranges of a lane's report let one expect.
 
@@ -117,13 +141,19 @@ def expectation_of(
         n_messages: how many messages came due.
         members: the lane's messages.
         partition_of: where the topic's partitions are known; None: they are not.
+        n_open: how many more messages the lane may have sent, of which the report says nothing.
+        n_before: of so many first messages, a run before this one may have sent those that this
+            one did not.
     """
-    stretches: list[tuple[int, int]] = []
+    not_sent = ranges.not_sent
+    earlier = not_sent.intersection(RangeSet([(0, n_before)]))
+    stretches: list[tuple[int, int]] = [(n_messages, OPEN)] if n_open else []
     for fate, whole in (
         (MUST, ranges.confirmed),
         (MAY, ranges.unconfirmed),
         (MUST_NOT, ranges.failed),
-        (MUST_NOT, ranges.not_sent),
+        (MUST_NOT, not_sent.difference(earlier)),
+        (OPEN, earlier),
     ):
         stretches += [(start, fate) for start, _ in whole]
     blocks: dict[tuple[int, int], list[PartialBlock]] = {}
@@ -138,7 +168,10 @@ def expectation_of(
     stretches.sort()
     table = np.array(stretches, dtype=np.int64).reshape(-1, 2)
     return Expectation(
-        np.ascontiguousarray(table[:, 0]), table[:, 1].astype(np.uint8), n_messages, tuple(unclear)
+        np.ascontiguousarray(table[:, 0]),
+        table[:, 1].astype(np.uint8),
+        n_messages + n_open,
+        tuple(unclear),
     )
 
 

@@ -1,8 +1,9 @@
 """The command line's options, made from the table in options.py.
 
 Promise: a command shows exactly the options that the table gives it, by chapter, each with its
-variable and its default. Values pass through as text: settings.py reads them, so that a flag, a
-variable and a TOML key make the same mistakes in the same words. This module must not know values.
+variable and its default; a setting that has no flag is shown as its variable. Values pass through
+as text: settings.py reads them, so that a flag, a variable and a TOML key make the same mistakes in
+the same words. This module must not know values.
 """
 
 from __future__ import annotations
@@ -19,14 +20,26 @@ class SettingFlag(click.Option):
 
     def __init__(self, option: Option, command: str) -> None:
         self.setting = option
-        hints = [option.variable, f"default: {option.default_text(command)}"]
-        text = f"{option.help}  [{'; '.join(hints)}]"
+        text = _help(option, command)
         names = [*option.flags, option.name]
         if option.kind is Kind.SWITCH:
             names = [f"{option.flag}/{option.off_flag}", option.name]
             super().__init__(names, is_flag=True, default=None, help=text)
+        elif command in option.repeats:
+            super().__init__(
+                names,
+                type=str,
+                multiple=True,
+                callback=_as_lines,
+                metavar=option.metavar,
+                help=text,
+            )
         else:
             super().__init__(names, type=str, default=None, metavar=option.metavar, help=text)
+
+
+def _help(option: Option, command: str) -> str:
+    return f"{option.help}  [{option.variable}; default: {option.default_text(command)}]"
 
 
 class SettingsCommand(click.Command):
@@ -37,8 +50,9 @@ class SettingsCommand(click.Command):
     """
 
     def __init__(self, *args: Any, settings_of: str, **kwargs: Any) -> None:
+        self._settings_of = settings_of
         flags: list[click.Parameter] = [
-            SettingFlag(option, settings_of) for option in options_of(settings_of)
+            SettingFlag(option, settings_of) for option in options_of(settings_of) if option.flags
         ]
         kwargs["params"] = [*(kwargs.get("params") or []), *flags]
         super().__init__(*args, **kwargs)
@@ -53,7 +67,16 @@ class SettingsCommand(click.Command):
             if row is not None:
                 group = param.setting.group if isinstance(param, SettingFlag) else others
                 chapters[group].append(row)
+        for option in options_of(self._settings_of):
+            if not option.flags:
+                row = f"{option.variable}={option.metavar}", _help(option, self._settings_of)
+                chapters[option.group.value].append(row)
         for title, rows in chapters.items():
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+def _as_lines(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The values of a flag that was given several times, as one text; None without any."""
+    return "\n".join(values) if values else None

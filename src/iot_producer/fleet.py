@@ -154,7 +154,7 @@ D_LAMPS: Final = 8  # 0.1 lux, its lamps when they are on
 D_SIGNAL: Final = 9  # 0.1 dBm, path loss and shadowing
 D_BATTERY_PACE: Final = 10  # 2**-52 lives a second; 0 on mains
 D_BATTERY_START: Final = 11  # 2**-30 lives
-D_BOOT_HOURS: Final = 12  # between boots, on the average
+D_BOOTS: Final = 12  # days between boots, on the average; above 5 bits 2**21 // days + 1
 D_SENT_PER_HOUR: Final = 13  # packets
 D_RECEIVED_PER_HOUR: Final = 14
 D_CPU_MEMORY: Final = 15
@@ -325,8 +325,8 @@ def _identities(spec: FleetSpec, site_table: NDArray[np.int64]) -> NDArray[np.in
     return table
 
 
-def _cache_lines(n: int) -> NDArray[np.int32]:
-    """Zeros, int32[n, 16], that start at a multiple of 64 bytes."""
+def cache_lines(n: int) -> NDArray[np.int32]:
+    """Zeros, int32[n, 16]: each row is one cache line."""
     room = np.zeros(n * 16 + 16, dtype=np.int32)
     skip = (-room.ctypes.data // 4) % 16
     return room[skip : skip + n * 16].reshape(n, 16)
@@ -335,7 +335,7 @@ def _cache_lines(n: int) -> NDArray[np.int32]:
 def _devices(spec: FleetSpec, identity: NDArray[np.int32]) -> NDArray[np.int32]:
     n = spec.devices
     key = keys(spec.seed, STREAM_DEVICE, np.arange(n, dtype=np.uint64))
-    table = _cache_lines(n)
+    table = cache_lines(n)
     outdoor = np.isin(identity[:, I_TYPE], _OUTDOOR_TYPES)
     table[:, D_PLACE] = 2 * identity[:, I_SITE] + outdoor
     own = words(key, 12)
@@ -352,7 +352,8 @@ def _devices(spec: FleetSpec, identity: NDArray[np.int32]) -> NDArray[np.int32]:
     table[:, D_BATTERY_PACE] = np.where(mains, 0, (1 << 52) // life_s)
     table[:, D_BATTERY_START] = np.where(mains, 0, _below(battery, 32, 65_536) << 14)
     traffic = words(key, 9)
-    table[:, D_BOOT_HOURS] = 24 * (3 + _below(traffic, 0, 26))
+    days = 3 + _below(traffic, 0, 26)
+    table[:, D_BOOTS] = ((1 << 21) // days + 1) << 5 | days
     sent = 60 + (_below(traffic, 16, 65_536) ** 2 >> 16) * 1_740 // 65_536
     table[:, D_SENT_PER_HOUR] = sent
     table[:, D_RECEIVED_PER_HOUR] = 6 + sent * (20 + _below(traffic, 32, 70)) // 100

@@ -30,6 +30,16 @@ _LOW16: Final = np.uint64(0xFFFF)
 _mix = inlined(mix)
 
 
+def reciprocal(divisor: int, bits: int) -> int:
+    """What to multiply with instead of dividing.
+
+    ``value * reciprocal(divisor, bits) >> bits`` is ``value // divisor`` for 0 ≤ value <
+    2**bits / divisor, if the product fits into 63 bits. Processors multiply many numbers at once,
+    and divide one.
+    """
+    return (1 << bits) // divisor + 1
+
+
 @inlined
 def word(key: Any, stream: Any, index: Int) -> Any:
     """The 64-bit word ``index`` of a stream (a random constant) under a key (uint64 both)."""
@@ -75,9 +85,3 @@ def sine(turn: Int) -> Int:
 def clamped(value: Int, low: Int, high: Int) -> Int:
     """``value``, or the end of the range that it is beyond."""
     return min(max(value, low), high)
-
-
-@inlined
-def quotient(value: Int, divisor: Int) -> Int:
-    """``value // divisor`` of numbers that are not negative: a plain unsigned division."""
-    return np.int64(np.uint64(value) // np.uint64(divisor))

@@ -117,10 +117,10 @@ class QuietView:
 
     def close(self, report: RunReport | None) -> None:
         """One line, if anything that was due is not confirmed."""
-        if report is None or report.tally.complete:
+        if report is None or report.is_complete:
             return
         tally = report.tally
-        n = tally.scheduled - tally.confirmed
+        n = tally.scheduled - tally.confirmed - report.n_stored_before
         self._lines.say(
             "error",
             f"{n:,} of {figures.plural(tally.scheduled, 'message')} not confirmed: "
@@ -202,6 +202,8 @@ def _stats_text(snapshot: Snapshot, interval: Interval) -> str:
         f"{tally.unconfirmed:,} unconfirmed, {tally.not_sent:,} not sent"
     )
     parts.append(figures.megabytes_per_s(interval.raw_bytes_per_s))
+    if snapshot.lane is not None:
+        parts.append(f"lane {snapshot.lane}")
     return " | ".join(parts)
 
 
@@ -209,6 +211,7 @@ def _stats_fields(snapshot: Snapshot, interval: Interval) -> dict[str, object]:
     return {
         "interval_s": round(interval.seconds, 3),
         "n_lanes": snapshot.n_lanes,
+        "lane": snapshot.lane,
         "target_per_s": round(snapshot.target_per_s, 3) if snapshot.target_per_s else None,
         "sent_per_s": round(interval.sent_per_s, 3),
         "confirmed_per_s": round(interval.confirmed_per_s, 3),
@@ -226,9 +229,10 @@ def _end_fields(report: RunReport) -> dict[str, object]:
         "stop_reason": report.stop_reason,
         "error": report.error,
         "destination": report.destination,
-        "complete": report.tally.complete,
+        "lane": report.lane,
+        "complete": report.is_complete,
         **report.tally.to_dict(),
-        "raw_bytes": report.raw_bytes,
+        "raw_bytes": report.total_raw_bytes,
         **_latency_fields(report.latencies),
     }
 
@@ -249,4 +253,4 @@ def _ms(ns: int) -> float:
 
 
 def _level_of(report: RunReport) -> str:
-    return "info" if report.error is None and report.tally.complete else "error"
+    return "info" if report.error is None and report.is_complete else "error"

@@ -8,8 +8,7 @@ is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 
 from iot_producer.blocks import NS_PER_MS
 from iot_producer.chunk import Chunk
-from iot_producer.encoders.json_rows import JsonEncoder
-from iot_producer.fleet import I_CUSTOMER, I_TYPE, Fleet
-from iot_producer.plan_index import PlanIndex
+from iot_producer.fleet import I_CUSTOMER, I_TYPE
+from iot_producer.identification import Identified, Identifier
+from iot_producer.plan_set import PlanSet
 from iot_producer.schema import DEVICE_TYPES, FIELD_NAMES
 from iot_producer.verify_report import Difference, Fault, LostRange, Offender
 
@@ -31,34 +30,18 @@ _TEXT_SHOWN: Final = 120
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class Identified:
-    """Whose the records of a chunk are.
-
-    Attributes:
-        devices, times_ms: int64[n], as far as they could be read; else −1.
-        slots, messages: int64[n], as PlanIndex.find gives them; slot −1 for a foreign one.
-    """
-
-    devices: NDArray[np.int64]
-    times_ms: NDArray[np.int64]
-    slots: NDArray[np.int64]
-    messages: NDArray[np.int64]
-
-
 class Offenders:
     """Keeps the first few of each fault.
 
     Args:
-        index: of the plan.
-        fleet: of the plan.
-        encoder: makes the expected texts; must not be in use while a fault is noted.
+        plans: whose records they are.
+        identifier: has the fleets and makes the expected texts; must not be in use while a fault is
+            noted.
     """
 
-    def __init__(self, index: PlanIndex, fleet: Fleet, encoder: JsonEncoder) -> None:
-        self._index = index
-        self._fleet = fleet
-        self._encoder = encoder
+    def __init__(self, plans: PlanSet, identifier: Identifier) -> None:
+        self._plans = plans
+        self._identifier = identifier
         self._known: dict[Fault, list[Offender]] = {fault: [] for fault in Fault}
 
     def all(self) -> tuple[Offender, ...]:
@@ -79,48 +62,53 @@ class Offenders:
         known = self._known[fault]
         for place in places[: MOST_OFFENDERS - len(known)].tolist():
             device, time_ms = int(found.devices[place]), int(found.times_ms[place])
-            slot = int(found.slots[place])
+            number = int(found.slots[place])
+            slot = self._plans.slots[number] if number >= 0 else None
             known.append(
                 Offender(
                     fault,
                     device_id(device) if device >= 0 else "",
                     time_text(time_ms) if time_ms >= 0 else "",
-                    self._index.parts[slot].index if slot >= 0 else None,
-                    int(found.messages[place]) if slot >= 0 else None,
+                    None if slot is None else slot.lane,
+                    None if slot is None else int(found.messages[place]),
                     chunk.partition,
                     before + place,
-                    self._differences(chunk, place, device, time_ms)
-                    if fault is Fault.CHANGED
+                    self._differences(chunk, place, device, time_ms, slot.fleet)
+                    if fault is Fault.CHANGED and slot is not None
                     else (),
                     _shown(chunk.text(place)) if fault is Fault.FOREIGN else "",
+                    "" if slot is None else slot.name,
                 )
             )
 
-    def note_lost(self, ranges: list[LostRange]) -> None:
-        """Name the first messages of the lost ranges, in place of those named before."""
-        slots = {part.index: slot for slot, part in enumerate(self._index.parts)}
+    def note_lost(self, ranges: Iterable[tuple[int, LostRange]]) -> None:
+        """Name the first messages of the lost ranges, in place of those named before.
+
+        Args:
+            ranges: each with the number of its slot.
+        """
+        plans = self._plans
         known = self._known[Fault.LOST] = []
-        for lost in ranges:
+        for slot, lost in ranges:
             for message in range(lost.first, lost.stop):
                 if len(known) == MOST_OFFENDERS:
                     return
-                slot = slots[lost.lane]
-                time_ms = self._index.intended_ns(slot, message) // NS_PER_MS
-                device = device_id(self._index.device(slot, message))
-                known.append(Offender(Fault.LOST, device, time_text(time_ms), lost.lane, message))
+                device = device_id(plans.device(slot, message))
+                time = time_text(plans.intended_ns(slot, message) // NS_PER_MS)
+                known.append(Offender(Fault.LOST, device, time, lost.lane, message, run=lost.run))
 
-    def properties(self, device: int) -> dict[str, str]:
+    def _properties(self, device: int, fleet: int) -> dict[str, str]:
         """What a message about a device carries."""
-        identity = self._fleet.identity[device]
+        identity = self._identifier.fleets[fleet].identity[device]
         return {
             FIELD_NAMES[1]: DEVICE_TYPES[identity[I_TYPE]],
             FIELD_NAMES[2]: f"cust-{identity[I_CUSTOMER]:06d}",
         }
 
     def _differences(
-        self, chunk: Chunk, place: int, device: int, time_ms: int
+        self, chunk: Chunk, place: int, device: int, time_ms: int, fleet: int
     ) -> tuple[Difference, ...]:
-        made = self._encoder.encode(
+        made = self._identifier.encoders[fleet].encode(
             np.array([device], dtype=np.int32), np.array([time_ms], dtype=np.int64)
         )
         differences = text_differences(made.buffer.tobytes(), chunk.text(place))
@@ -130,7 +118,7 @@ class Offenders:
             found = time_text(int(chunk.times_ms[place]))
             differences.append(Difference("event time", time_text(time_ms), found))
         if chunk.properties is not None:
-            wanted = self.properties(device)
+            wanted = self._properties(device, fleet)
             differences += _table_differences(wanted, chunk.properties[place], "property ")
         return tuple(differences)
 

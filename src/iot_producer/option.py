@@ -14,6 +14,7 @@ COMMANDS: Final = (
     "run",
     "preview",
     "verify",
+    "doctor",
     "demo",
     "bench",
     "schema",
@@ -29,7 +30,7 @@ class Kind(Enum):
 
     TEXT = "TEXT"
     DESTINATION = "URL"
-    ADMIN_URL = "http://HOST:PORT"
+    ADMIN_URL = "http[s]://HOST:PORT"
     TOPIC = "TOPIC"
     NUMBER = "N"
     RATE = "RATE|max"
@@ -39,6 +40,7 @@ class Kind(Enum):
     START = "TIME|now"
     SHARD = "i/n"
     PATH = "PATH"
+    SECRET = "…"  # noqa: S105 - a kind of setting
     CHOICE = "CHOICE"
     SWITCH = ""
 
@@ -47,6 +49,7 @@ class Group(StrEnum):
     """The chapters of the help and of the reference."""
 
     DESTINATION = "Destination"
+    SECURITY = "Security"
     FLEET = "Fleet (changes the data)"
     LOAD = "Load"
     PIPELINE = "Pipeline"
@@ -61,9 +64,11 @@ class Option:
 
     Attributes:
         name: what the code calls it.
-        flags: its flags, the one to teach first.
+        flags: its flags, the one to teach first; none for a secret, which would stand in the list
+            of processes for all to read.
         variable: its environment variable.
-        key: its key in the TOML file, ``section.key``; empty for the setting that names the file.
+        key: its key in the TOML file, ``section.key``; empty for the setting that names the file,
+            and for a secret.
         kind: how it is written.
         group: its chapter.
         help: one sentence.
@@ -72,6 +77,8 @@ class Option:
         default_note: the default in words, where `default` is None or needs words.
         defaults: (command, default) where a command's differs.
         choices: of `Kind.CHOICE`.
+        repeats: the commands in which the flag may be given several times; its values are the lines
+            of one text.
         least, most: bounds of `Kind.NUMBER`, both included.
     """
 
@@ -87,6 +94,7 @@ class Option:
     default_note: str = ""
     defaults: tuple[tuple[str, str], ...] = ()
     choices: tuple[str, ...] = ()
+    repeats: tuple[str, ...] = ()
     least: int = 0
     most: int = 2**63 - 1
 
@@ -102,8 +110,8 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The flag to teach."""
-        return self.flags[0]
+        """The flag to teach; the variable where there is none."""
+        return self.flags[0] if self.flags else self.variable
 
     @property
     def off_flag(self) -> str:

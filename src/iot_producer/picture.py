@@ -18,6 +18,7 @@ from rich.text import Text
 
 from iot_producer import figures
 from iot_producer.history import N_RATES, WINDOW_S, Readings, Spread, Spreads
+from iot_producer.lane_start import lanes_words
 
 MAX_WIDTH: Final = 100
 """Wider than this, the eye has to travel."""
@@ -184,7 +185,7 @@ def _data(now: Readings) -> Text:
     texts = [figures.size(now.snapshot.raw_bytes)]
     if now.raw_bytes_per_s is not None:
         texts.insert(0, figures.megabytes_per_s(now.raw_bytes_per_s))
-    texts.append(figures.plural(now.snapshot.n_lanes, "lane"))
+    texts.append(lanes_words(now.snapshot.n_lanes, now.snapshot.lane))
     return _row("Data", Text(" · ".join(texts)))
 
 

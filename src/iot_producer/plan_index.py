@@ -75,6 +75,7 @@ class PlanIndex:
         start_ns: the plan's start, ns since the epoch.
         n_lanes: lanes of the whole plan.
         parts: the lanes that messages may belong to.
+        offset: place in the cycle of the devices where the plan's message 0 is.
 
     Raises:
         ConfigError: more lanes than devices.
@@ -88,12 +89,14 @@ class PlanIndex:
         start_ns: int,
         n_lanes: int,
         parts: Sequence[LanePart],
+        offset: int = 0,
     ) -> None:
         self.fleet = fleet
         self.parts = tuple(parts)
         self._schedule = schedule
         self._start_ns = start_ns
         self._n_lanes = n_lanes
+        self._offset = offset
         self._lanes: list[Lane] = []
         self._blocks: list[_Blocks] = []
         self._slot = np.full(n_lanes, -1, dtype=np.int64)  # by lane
@@ -174,11 +177,11 @@ class PlanIndex:
         """When a message is due, ns since the epoch."""
         if self._schedule is None:
             return self._blocks[slot].intended_ns(message)
-        lane = LaneSpec(self.parts[slot].index, self._n_lanes)
+        lane = LaneSpec(self.parts[slot].index, self._n_lanes, self._offset)
         return Plan(self.fleet, lane, self._schedule, self._start_ns).due_ns(message)
 
     def _add(self, slot: int, part: LanePart) -> None:
-        lane = lane_of(self.fleet.devices, LaneSpec(part.index, self._n_lanes))
+        lane = lane_of(self.fleet.devices, LaneSpec(part.index, self._n_lanes, self._offset))
         self._lanes.append(lane)
         self._slot[part.index] = slot
         self._rank[lane.devices] = np.arange(lane.n_per_cycle, dtype=np.int32)

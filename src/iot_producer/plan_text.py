@@ -13,6 +13,7 @@ from iot_producer import figures
 from iot_producer.destination import Scheme
 from iot_producer.errors import ConfigError
 from iot_producer.lane import LaneSpec, lane_of
+from iot_producer.lane_start import claims_lane
 from iot_producer.quantities import parse_duration, parse_rate
 from iot_producer.report import iso_time
 from iot_producer.run_config import RunConfig
@@ -110,6 +111,8 @@ def plan_text(config: RunConfig) -> str:
     rows += _size_rows(config)
     if not isinstance(config.schedule, MaxRate):
         rows.append(("Overload", _overload_words(config)))
+    if claims_lane(config):
+        rows.append(("Gap", _gap_words(config)))
     rows.append(("Report", "none" if config.report is None else str(config.report)))
     lines = [f"{label.ljust(13)}{text}" for label, text in rows]
     return "\n".join([*lines, "", *_source_lines(config)])
@@ -186,6 +189,8 @@ def _mean_of(schedule: Schedule) -> float | None:
 
 def _lanes_words(config: RunConfig) -> str:
     workers = figures.plural(config.workers, "worker")
+    if claims_lane(config):
+        return f"the first that is free on the broker, {workers}"
     if config.n_shards == 1:
         return f"{config.n_lanes:,}, {workers}"
     return (
@@ -239,6 +244,13 @@ def _overload_words(config: RunConfig) -> str:
             return f"fail: the run ends when a message is later than {limit}"
         case _:
             return "catch-up: late messages are sent late, and their lag is counted"
+
+
+def _gap_words(config: RunConfig) -> str:
+    if config.on_gap == "catch-up":
+        longest = figures.duration(config.max_gap_ns)
+        return f"catch-up: what a resumed lane left out in the last {longest} is sent late"
+    return "skip: what a resumed lane left out is not sent, and named in the report"
 
 
 def _can_count(config: RunConfig) -> bool:

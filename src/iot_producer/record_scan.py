@@ -25,7 +25,8 @@ _NINE: Final = 0x39
 
 
 @inlined
-def _starts_with(buffer: Any, at: Int, end: Int, piece: Any) -> bool:
+def starts_with(buffer: Any, at: Int, end: Int, piece: Any) -> bool:
+    """Whether the bytes in ``[at, end)`` begin with a piece (uint8[k])."""
     if end - at < len(piece):
         return False
     for k in range(len(piece)):  # noqa: SIM110 - numba has no generator expressions
@@ -35,7 +36,7 @@ def _starts_with(buffer: Any, at: Int, end: Int, piece: Any) -> bool:
 
 
 @inlined
-def _number(buffer: Any, at: Int, n_digits: Int) -> Int:
+def number_at(buffer: Any, at: Int, n_digits: Int) -> Int:
     """The number that ``n_digits`` characters write; −1 when one is no digit."""
     value = np.int64(0)
     for k in range(n_digits):
@@ -59,21 +60,26 @@ def scan_devices(buffer: Any, starts: Any, ends: Any, found: Any) -> None:
         found[i] = -1
         at = starts[i]
         end = ends[i]
-        if end - at > skip + _DIGITS and _starts_with(buffer, at, end, _DEVICE_PREFIX):
+        if end - at > skip + _DIGITS and starts_with(buffer, at, end, _DEVICE_PREFIX):
             at += skip
             if buffer[at + _DIGITS] == _QUOTE:
-                found[i] = _number(buffer, at, _DIGITS)
+                found[i] = number_at(buffer, at, _DIGITS)
+
+
+@inlined
+def device_of_key(buffer: Any, at: Int, end: Int) -> Int:
+    """The device number in a key, which is a device id; −1 where it is none."""
+    skip = len(_KEY_PREFIX)
+    if end - at != skip + _DIGITS or not starts_with(buffer, at, end, _KEY_PREFIX):
+        return np.int64(-1)
+    return number_at(buffer, at + skip, _DIGITS)
 
 
 @entry
 def scan_keys(buffer: Any, starts: Any, ends: Any, found: Any) -> None:
     """The device numbers in keys, which are device ids; arguments as in :func:`scan_devices`."""
-    skip = len(_KEY_PREFIX)
     for i in range(len(starts)):
-        found[i] = -1
-        at = starts[i]
-        if ends[i] - at == skip + _DIGITS and _starts_with(buffer, at, ends[i], _KEY_PREFIX):
-            found[i] = _number(buffer, at + skip, _DIGITS)
+        found[i] = device_of_key(buffer, starts[i], ends[i])
 
 
 @inlined
@@ -82,13 +88,13 @@ def _time_at(buffer: Any, at: Int) -> Int:
     for k in range(len(_TIME_FORM)):
         if _TIME_FORM[k] != _ZERO and buffer[at + k] != _TIME_FORM[k]:
             return np.int64(-1)
-    year = _number(buffer, at, 4)
-    month = _number(buffer, at + 5, 2)
-    day = _number(buffer, at + 8, 2)
-    hour = _number(buffer, at + 11, 2)
-    minute = _number(buffer, at + 14, 2)
-    second = _number(buffer, at + 17, 2)
-    milli = _number(buffer, at + 20, 3)
+    year = number_at(buffer, at, 4)
+    month = number_at(buffer, at + 5, 2)
+    day = number_at(buffer, at + 8, 2)
+    hour = number_at(buffer, at + 11, 2)
+    minute = number_at(buffer, at + 14, 2)
+    second = number_at(buffer, at + 17, 2)
+    milli = number_at(buffer, at + 20, 3)
     if min(year, month, day, hour, minute, second, milli) < 0 or not 1 <= month <= 12:
         return np.int64(-1)
     if hour > 23 or minute > 59 or second > 59 or not 1 <= day <= 31:
@@ -111,7 +117,7 @@ def scan_times(buffer: Any, starts: Any, ends: Any, found: Any) -> None:
         found[i] = -1
         end = ends[i]
         for at in range(starts[i], end - width):
-            if buffer[at] == _QUOTE and _starts_with(buffer, at, end, _TIME_NAME):
+            if buffer[at] == _QUOTE and starts_with(buffer, at, end, _TIME_NAME):
                 if buffer[at + width] == _QUOTE:
                     found[i] = _time_at(buffer, at + len(_TIME_NAME))
                 break
@@ -147,6 +153,38 @@ def compare_texts(
                 k += 1
         same[i] = equal
         made_at = made_ends[i]
+
+
+@entry
+def compare_around(
+    places: Any,
+    wanted: Any,
+    identity: Any,
+    i_kind: Int,
+    i_customer: Int,
+    devices: Any,
+    kinds: Any,
+    customers: Any,
+    same: Any,
+) -> None:
+    """Which messages are about a device as their key and properties say, and no other.
+
+    Args:
+        places: int64[k], which of the messages.
+        wanted: int64[k], the devices that they should be about.
+        identity: the fleet's table.
+        i_kind, i_customer: its columns of types and customers.
+        devices, kinds, customers: int64[n], as in a Chunk's `Around`.
+        same: bool[k], receives the answers.
+    """
+    for i in range(len(places)):
+        place = places[i]
+        device = wanted[i]
+        same[i] = (
+            devices[place] == device
+            and kinds[place] == identity[device, i_kind]
+            and customers[place] == identity[device, i_customer]
+        )
 
 
 def devices_of(

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from iot_producer.compiled import entry, inlined, prefetch_row
+from iot_producer.compiled import entry, inlined
 from iot_producer.fleet import (
     I_ALTITUDE,
     I_CUSTOMER,
@@ -29,7 +29,7 @@ from iot_producer.fleet import (
     words,
 )
 from iot_producer.schema import FIELDS
-from iot_producer.signals import N_READINGS, readings, readings_of
+from iot_producer.signals import N_READINGS, TILE, fill_tile, new_tile, readings, readings_of
 
 N_FIELDS: Final = len(FIELDS)
 
@@ -46,7 +46,6 @@ _IDENTITY_ORDER: Final = (
 )
 
 _WEIGHTS: Final = words(np.arange(N_FIELDS, dtype=np.uint64), 1) | np.uint64(1)
-_AHEAD: Final = 8
 
 _mix = inlined(mix)
 
@@ -75,11 +74,14 @@ def add_records(
     """
     checksum = np.uint64(0)
     n = len(numbers)
+    tile = new_tile()
     for i in range(n):
-        prefetch_row(devices, numbers[min(i + _AHEAD, n - 1)])
         d = numbers[i]
         t = times_ms[i]
-        values = readings(devices, d, sites, conditions, t)
+        k = i % TILE
+        if k == 0:
+            fill_tile(tile, devices, sites, conditions, numbers, times_ms, i, 1)
+        values = readings(tile, k)
         sums[0] += d
         form = np.uint64(d) * _WEIGHTS[0]
         for j in range(IDENTITY_COLUMNS):

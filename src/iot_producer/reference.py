@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from iot_producer.errors import ExitCode
 from iot_producer.options import (
     DESCRIPTION_KEY,
     OPTIONS,
@@ -54,8 +53,10 @@ Generated from `src/iot_producer/options.py` by `markdown_reference()`; do not e
 
 Every setting has a flag, an environment variable and a key in the TOML file of `--config`. The
 first of these that says something wins: flag, variable, TOML file, default. A variable that is set
-to nothing counts as not set. A switch is on with its flag, off with `--no-…`, and yes or no
-elsewhere. Unknown flags and TOML keys are errors; unknown variables are not.
+to nothing counts as not set. A token has a variable and a file, but no flag and no key: the list of
+processes and files under version control are for all to read. A switch is on with its flag, off
+with `--no-…`, and yes or no elsewhere. Unknown flags and TOML keys are errors; unknown variables
+are not.
 
 A rate is written `1000`, `0.5`, `1/3`, `50k` or `1M` (records a second), a duration `250ms`, `20s`,
 `5m`, `1h30m` or `1d` (a plain number is seconds), a size `256MB` or `1GiB`.
@@ -63,14 +64,12 @@ A rate is written `1000`, `0.5`, `1/3`, `50k` or `1M` (records a second), a dura
 Only the settings of the fleet change the data; all others change the run alone.
 """
 
-_TAIL: Final = f"""\
+_TAIL: Final = """\
 ## Other variables
 
 | variable | what becomes of it |
 |---|---|
 | `JAVA_OPTS` | of the old producer: ignored, with one warning |
-| `PULSAR_TOKEN`, `PULSAR_TOKEN_FILE`, `PULSAR_TLS_*` | not supported in this version: with one of \
-them set, nothing is sent to Pulsar (exit code {ExitCode.USAGE.value}) |
 | `XDG_CACHE_HOME`, `XDG_STATE_HOME` | where the directories of the local stack are by default |
 """
 
@@ -90,12 +89,18 @@ def markdown_reference() -> str:
 
 
 def _row(option: Option) -> str:
+    if not option.flags:
+        return _cells(option, "–")
     flags = ", ".join(f"`{flag}`" for flag in option.flags)
     metavar = option.metavar.replace("|", "\\|")
     if option.off_flag:
         flags += f", `{option.off_flag}`"
     elif metavar:
         flags += f" {metavar}"
+    return _cells(option, flags)
+
+
+def _cells(option: Option, flags: str) -> str:
     return " | ".join(
         (
             f"| {flags}",

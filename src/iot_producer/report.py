@@ -10,24 +10,31 @@ running load are in snapshot.py, and exported here too.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-import numpy as np
-from numpy.typing import NDArray
-
 from iot_producer.errors import ReportError
+from iot_producer.gap import STORED_BEFORE, Gap
+from iot_producer.lane_report import LaneReport
 from iot_producer.latency import Histogram, Latencies
-from iot_producer.outcome import LaneRanges, TallySnapshot
+from iot_producer.outcome import TallySnapshot
+from iot_producer.report_text import (
+    INTACT_HINT,
+    checksum_of,
+    parsed,
+    plain,
+    rendered,
+    taken,
+    text_or_none,
+)
 from iot_producer.snapshot import Interval, Snapshot
 
 __all__ = [
     "FORMAT_VERSION",
+    "Gap",
     "Interval",
     "LaneReport",
     "RunReport",
@@ -36,77 +43,12 @@ __all__ = [
     "without_secrets",
 ]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""1 had no claimed lanes: ``lane``, ``offset``, ``gap`` and ``earlier`` are missing there."""
+_READABLE: Final = (1, FORMAT_VERSION)
 KIND: Final = "iot-producer run report"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECRET_WORDS = ("password", "passwd", "token", "secret", "key", "auth", "credential")
-_INTACT_HINT = "Use the file as the run wrote it."
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LaneReport:
-    """What one lane did.
-
-    Args:
-        index: which lane of the plan, from 0.
-        tally: counts of its messages.
-        ranges: which of its messages (numbered within the lane, from 0) met which fate.
-        latencies: its histograms, without the warm-up.
-        blocks: with rate ``max`` only, int64 of shape (n_blocks, 2): number of messages and start
-            (nanoseconds since the epoch) of each block in order; None for planned times.
-        error: what ended the lane early; None: nothing did.
-
-    Raises:
-        ValueError: tally, ranges and blocks do not agree.
-    """
-
-    index: int
-    tally: TallySnapshot
-    ranges: LaneRanges
-    latencies: Latencies = field(default_factory=Latencies.empty)
-    blocks: NDArray[np.int64] | None = None
-    error: str | None = None
-
-    def __post_init__(self) -> None:
-        self.ranges.check(self.tally)
-        if self.blocks is not None:
-            sizes, starts = self.blocks.reshape(-1, 2).T
-            if (sizes < 1).any() or int(sizes.sum()) != self.tally.scheduled:
-                raise ValueError(f"the blocks are not the {self.tally.scheduled} messages")
-            if (starts[1:] < starts[:-1]).any():
-                raise ValueError("the blocks do not start one after the other")
-
-    def to_dict(self) -> dict[str, object]:
-        """Fit for JSON."""
-        return {
-            "index": self.index,
-            "tally": self.tally.to_dict(),
-            "ranges": self.ranges.to_dict(),
-            "latencies": self.latencies.to_dict(),
-            "blocks": None if self.blocks is None else self.blocks.tolist(),
-            "error": self.error,
-        }
-
-    @classmethod
-    def from_dict(cls, table: Mapping[str, object]) -> LaneReport:
-        """Restore what ``to_dict`` gave; ValueError when it is damaged."""
-        return cls(
-            _take(table, "index", int),
-            TallySnapshot.from_dict(_take(table, "tally", dict)),
-            LaneRanges.from_dict(_take(table, "ranges", dict)),
-            Latencies.from_dict(_take(table, "latencies", dict)),
-            None if table.get("blocks") is None else _blocks_of(_take(table, "blocks", list)),
-            _text_or_none(table, "error"),
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, LaneReport):
-            return NotImplemented
-        return self.to_dict() == other.to_dict()
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +70,12 @@ class RunReport:
         n_warm_up: messages of the start that are left out of the histograms.
         raw_bytes: bytes of all records handed to the destination, uncompressed.
         error: what ended the run early; None: nothing did.
+        lane: number of the lane that was claimed from the broker; None: none was claimed.
+        offset: place in the cycle of the devices where the plan's message 0 is.
+        gap: what lies between the lane's last stored message and this run; None: nothing is known
+            of a run before it.
+        earlier: the run's episodes before this one, in order. Each ended when its lane was lost to
+            another pod; each is of a plan of its own, and has no earlier ones.
 
     Raises:
         ValueError: a lane is listed twice or is none of the plan.
@@ -149,6 +97,10 @@ class RunReport:
     n_warm_up: int = 0
     raw_bytes: int = 0
     error: str | None = None
+    lane: int | None = None
+    offset: int = 0
+    gap: Gap | None = None
+    earlier: Sequence[RunReport] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "destination", without_secrets(self.destination))
@@ -158,26 +110,64 @@ class RunReport:
             raise ValueError(f"lanes {indexes} are not lanes of {self.n_lanes}")
         for moment in (self.started_at, self.ended_at):
             datetime.fromisoformat(moment)
+        object.__setattr__(self, "earlier", tuple(self.earlier))
+        if any(report.earlier for report in self.earlier):
+            raise ValueError("an earlier episode has earlier episodes")
+        if self.offset < 0:
+            raise ValueError(f"a plan cannot begin at place {self.offset} of the devices")
+
+    @property
+    def episodes(self) -> tuple[RunReport, ...]:
+        """All episodes of the run by themselves, in order; most runs have one."""
+        return (*self.earlier, replace(self, earlier=()))
 
     @property
     def tally(self) -> TallySnapshot:
-        """The counts of all its lanes."""
-        return TallySnapshot.merge(lane.tally for lane in self.lanes)
+        """The counts of all lanes of all episodes."""
+        return TallySnapshot.merge(lane.tally for lane in self._all_lanes)
 
     @property
     def latencies(self) -> Latencies:
-        """The histograms of all its lanes."""
-        return Latencies.merge(lane.latencies for lane in self.lanes)
+        """The histograms of all lanes of all episodes."""
+        return Latencies.merge(lane.latencies for lane in self._all_lanes)
+
+    @property
+    def total_raw_bytes(self) -> int:
+        """Bytes of all records of all episodes."""
+        return self.raw_bytes + sum(report.raw_bytes for report in self.earlier)
+
+    @property
+    def n_stored_before(self) -> int:
+        """Messages that were not sent since they were stored already, by the lane's last run."""
+        reasons = (lane.ranges.not_sent_reasons for lane in self._all_lanes)
+        return sum(table.get(STORED_BEFORE, 0) for table in reasons)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that was due is confirmed, or was stored before."""
+        tally = self.tally
+        return tally.confirmed + self.n_stored_before == tally.scheduled
+
+    @property
+    def _all_lanes(self) -> list[LaneReport]:
+        return [lane for report in (*self.earlier, self) for lane in report.lanes]
 
     def to_json(self) -> str:
         """The report as JSON text: an object of one line a member, ranges and blocks on one line.
 
         ``summary`` and ``checksum`` are derived; a reader recomputes them.
         """
-        latencies = self.latencies
         body = {
             "kind": KIND,
             "format_version": FORMAT_VERSION,
+            **self._to_body(),
+            "earlier": [report._to_body() for report in self.earlier],
+        }
+        return rendered({**body, "checksum": checksum_of(body)}, "") + "\n"
+
+    def _to_body(self) -> dict[str, object]:
+        latencies = self.latencies
+        return {
             "data_version": self.data_version,
             "tool_version": self.tool_version,
             "started_at": self.started_at,
@@ -194,16 +184,18 @@ class RunReport:
                 "response": _summary(latencies.response),
             },
             "plan": {
-                "fleet": _plain(self.fleet),
-                "schedule": _plain(self.schedule),
+                "fleet": plain(self.fleet),
+                "schedule": plain(self.schedule),
                 "start_ns": self.start_ns,
                 "n_lanes": self.n_lanes,
+                "lane": self.lane,
+                "offset": self.offset,
             },
-            "config": _plain(self.config),
-            "machine": _plain(self.machine),
+            "gap": None if self.gap is None else self.gap.to_dict(),
+            "config": plain(self.config),
+            "machine": plain(self.machine),
             "lanes": [lane.to_dict() for lane in self.lanes],
         }
-        return _render({**body, "checksum": _checksum(body)}, "") + "\n"
 
     @classmethod
     def from_json(cls, text: str, data_version: int | None = None) -> RunReport:
@@ -216,19 +208,19 @@ class RunReport:
         Raises:
             ReportError: it is no report, is damaged, or is of another version.
         """
-        body = _parsed(text)
+        body = parsed(text)
         if body.get("kind") != KIND:
-            raise ReportError("the file is not a run report of iot-producer", _INTACT_HINT)
+            raise ReportError("the file is not a run report of iot-producer", INTACT_HINT)
         found = body.get("format_version")
-        if found != FORMAT_VERSION:
+        if found not in _READABLE:
             raise ReportError(
-                f"the report has format {found!r}, this program reads format {FORMAT_VERSION}",
+                f"the report has format {found!r}, this program reads up to {FORMAT_VERSION}",
                 f"Use the version of iot-producer that wrote it: {body.get('tool_version')}.",
             )
         checksum = body.pop("checksum", None)
-        if checksum != _checksum(body):
+        if checksum != checksum_of(body):
             raise ReportError(
-                "the report was changed or damaged: its checksum does not match", _INTACT_HINT
+                "the report was changed or damaged: its checksum does not match", INTACT_HINT
             )
         found = body.get("data_version")
         if data_version is not None and found != data_version:
@@ -238,38 +230,45 @@ class RunReport:
                 f"Use the version of iot-producer that wrote it: {body.get('tool_version')}.",
             )
         try:
-            report = cls._from_body(body)
+            earlier = body.pop("earlier", [])
+            if not isinstance(earlier, list) or not all(isinstance(e, dict) for e in earlier):
+                raise ValueError("the earlier episodes are not objects")
+            report = cls._from_body(body, [cls._from_body(each) for each in earlier])
             if report.tally.to_dict() != body.get("tally"):
                 raise ValueError("the tally of the run is not the sum of its lanes")
         except (ValueError, OverflowError) as error:
-            raise ReportError(f"the report is damaged: {error}", _INTACT_HINT) from error
+            raise ReportError(f"the report is damaged: {error}", INTACT_HINT) from error
         return report
 
     @classmethod
-    def _from_body(cls, body: Mapping[str, object]) -> RunReport:
-        plan: dict[str, object] = _take(body, "plan", dict)
+    def _from_body(cls, body: Mapping[str, object], earlier: Sequence[RunReport] = ()) -> RunReport:
+        plan: dict[str, object] = taken(body, "plan", dict)
         lanes = []
-        for lane in _take(body, "lanes", list):
+        for lane in taken(body, "lanes", list):
             if not isinstance(lane, dict):
                 raise ValueError("a lane is not an object")
             lanes.append(LaneReport.from_dict(lane))
         return cls(
-            data_version=_take(body, "data_version", int),
-            tool_version=_take(body, "tool_version", str),
-            machine=_take(body, "machine", dict),
-            config=_take(body, "config", dict),
-            fleet=_take(plan, "fleet", dict),
-            schedule=_take(plan, "schedule", dict),
-            start_ns=_take(plan, "start_ns", int),
-            n_lanes=_take(plan, "n_lanes", int),
+            data_version=taken(body, "data_version", int),
+            tool_version=taken(body, "tool_version", str),
+            machine=taken(body, "machine", dict),
+            config=taken(body, "config", dict),
+            fleet=taken(plan, "fleet", dict),
+            schedule=taken(plan, "schedule", dict),
+            start_ns=taken(plan, "start_ns", int),
+            n_lanes=taken(plan, "n_lanes", int),
             lanes=lanes,
-            started_at=_take(body, "started_at", str),
-            ended_at=_take(body, "ended_at", str),
-            stop_reason=_take(body, "stop_reason", str),
-            destination=_take(body, "destination", str),
-            n_warm_up=_take(body, "n_warm_up", int),
-            raw_bytes=_take(body, "raw_bytes", int),
-            error=_text_or_none(body, "error"),
+            started_at=taken(body, "started_at", str),
+            ended_at=taken(body, "ended_at", str),
+            stop_reason=taken(body, "stop_reason", str),
+            destination=taken(body, "destination", str),
+            n_warm_up=taken(body, "n_warm_up", int),
+            raw_bytes=taken(body, "raw_bytes", int),
+            error=text_or_none(body, "error"),
+            lane=None if plan.get("lane") is None else taken(plan, "lane", int),
+            offset=taken(plan, "offset", int) if "offset" in plan else 0,
+            gap=None if body.get("gap") is None else Gap.from_dict(taken(body, "gap", dict)),
+            earlier=earlier,
         )
 
 
@@ -316,60 +315,3 @@ def _summary(histogram: Histogram) -> dict[str, object]:
         **{name: value / 1e6 for name, value in zip(names, values, strict=True)},
         "max_ms": histogram.max_ns / 1e6,
     }
-
-
-def _render(value: object, indent: str) -> str:
-    """JSON with a line a member, so people can read it, and lists of numbers on one line."""
-    deeper = indent + "  "
-    if isinstance(value, Mapping) and value:
-        members = (f"{deeper}{json.dumps(k)}: {_render(v, deeper)}" for k, v in value.items())
-        return "{\n" + ",\n".join(members) + f"\n{indent}}}"
-    if isinstance(value, list) and value and isinstance(value[0], Mapping):
-        items = (f"{deeper}{_render(item, deeper)}" for item in value)
-        return "[\n" + ",\n".join(items) + f"\n{indent}]"
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-
-def _plain(table: Mapping[str, object]) -> object:
-    """As JSON gives it back, so that writer and reader see the same and agree on the checksum."""
-    return json.loads(json.dumps(dict(table), allow_nan=False))
-
-
-def _checksum(body: Mapping[str, object]) -> str:
-    text = json.dumps(body, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def _parsed(text: str) -> dict[str, object]:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        problem = "is empty" if not text.strip() else "is no JSON: it is damaged or cut off"
-        raise ReportError(f"the report {problem} ({error})", _INTACT_HINT) from error
-    if not isinstance(body, dict):
-        raise ReportError("the file is not a run report of iot-producer", _INTACT_HINT)
-    return body
-
-
-def _take(table: Mapping[str, object], key: str, kind: type[T]) -> T:
-    value = table.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{key!r} is missing or not of type {kind.__name__}")
-    return value
-
-
-def _text_or_none(table: Mapping[str, object], key: str) -> str | None:
-    return None if table.get(key) is None else _take(table, key, str)
-
-
-def _blocks_of(listed: list[object]) -> NDArray[np.int64]:
-    if not listed:
-        return np.empty((0, 2), np.int64)
-    try:
-        # Without a dtype numpy keeps what it found: floats or objects give the damage away.
-        blocks = np.array(listed)
-    except ValueError as error:
-        raise ValueError("the blocks are not pairs of numbers") from error
-    if blocks.dtype != np.int64 or blocks.ndim != 2 or blocks.shape[1] != 2:
-        raise ValueError("the blocks are not pairs of numbers")
-    return blocks

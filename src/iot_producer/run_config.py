@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iot_producer.destination import Destination
+from iot_producer.pulsar.security import SecurityConfig
 
 if TYPE_CHECKING:  # numpy stays unloaded until there is a run (config.py)
     from iot_producer.fleet import FleetSpec
@@ -50,11 +51,16 @@ class RunConfig:
         max_lag_ns: the lag at which ``drop`` and ``fail`` act.
         block_records: largest number of records in a block.
         linger_ns: largest age of a block that is being filled.
+        client: who talks to Pulsar, ``native`` or ``official``.
         compression: ``lz4``, ``zstd``, ``zlib``, ``snappy`` or ``none``; for Pulsar.
         max_pending: most messages of a worker without a receipt.
         rotate_bytes: size at which a new output file begins; None: never.
         create_topic: partitions of the topic to create, 0 for none; None: do not create it.
         admin_url: Pulsar's admin API; empty for other destinations.
+        security: TLS and token, for Pulsar and its admin API.
+        on_gap: ``skip`` or ``catch-up``: what a resumed lane does with what was due while it was
+            away.
+        max_gap_ns: the longest gap that ``catch-up`` fills.
         give_up_after_ns: time without a destination before the run fails; None: never.
         drain_timeout_ns: time for confirmations at the end.
         report: where the run report goes; None: nowhere.
@@ -66,6 +72,8 @@ class RunConfig:
         stats_interval_ns: time between log lines.
         sources: each setting of the run, in the order of the help.
         warnings: sentences to print once.
+        lane: number of the lane that was claimed from the broker; None: not Pulsar, or the shard
+            was given.
     """
 
     destination: Destination
@@ -83,11 +91,15 @@ class RunConfig:
     max_lag_ns: int
     block_records: int
     linger_ns: int
+    client: str
     compression: str
     max_pending: int
     rotate_bytes: int | None
     create_topic: int | None
     admin_url: str
+    security: SecurityConfig
+    on_gap: str
+    max_gap_ns: int
     give_up_after_ns: int | None
     drain_timeout_ns: int
     report: Path | None
@@ -99,6 +111,7 @@ class RunConfig:
     stats_interval_ns: int
     sources: tuple[Source, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
+    lane: int | None = None
 
     @property
     def n_lanes(self) -> int:

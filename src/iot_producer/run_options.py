@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from iot_producer.option import Group, Kind, Option
+from iot_producer.pipeline_options import PIPELINE_OPTIONS
+from iot_producer.security_options import SECURITY_OPTIONS
 
 _FLEET_COMMANDS: Final = ("run", "preview", "demo", "bench")
-_BROKER_COMMANDS: Final = ("run", "verify")
+_BROKER_COMMANDS: Final = ("run", "verify", "doctor")
 
 RUN_OPTIONS: Final[tuple[Option, ...]] = (
     Option(
@@ -35,6 +37,7 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         Group.DESTINATION,
         "Where records go: pulsar://host:port, clickhouse://host/db.table, chdb:///directory, a "
         "path ending in .jsonl, .jsonl.gz or .parquet, - (standard output) or null:.",
+        commands=("run", "doctor"),
         default_note="PULSAR_URL",
     ),
     Option(
@@ -44,7 +47,7 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         "pulsar.url",
         Kind.DESTINATION,
         Group.DESTINATION,
-        "Broker or proxy of Pulsar; several hosts are separated by commas.",
+        "Broker or proxy of Pulsar, pulsar+ssl:// for TLS; several hosts are separated by commas.",
         commands=_BROKER_COMMANDS,
         default="pulsar://pulsar-proxy.pulsar.svc.cluster.local:6650",
     ),
@@ -68,7 +71,7 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         Group.DESTINATION,
         "Pulsar's admin API, used to create a topic and to check the broker.",
         commands=_BROKER_COMMANDS,
-        default_note="http:// and the first host of PULSAR_URL, port 8080",
+        default_note="first host of PULSAR_URL: http:// and 8080, with TLS https:// and 8443",
     ),
     Option(
         "create_topic",
@@ -81,6 +84,7 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         most=10_000,
         default_note="the broker decides",
     ),
+    *SECURITY_OPTIONS,
     Option(
         "devices",
         ("--devices",),
@@ -239,61 +243,28 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         default="1s",
     ),
     Option(
-        "block_records",
-        ("--block-records",),
-        "IOT_PRODUCER_BLOCK_RECORDS",
-        "pipeline.block_records",
-        Kind.NUMBER,
-        Group.PIPELINE,
-        "Largest number of records in a block, the unit of work.",
-        commands=("run", "bench"),
-        default="1000",
-        least=1,
-        most=2000,
-    ),
-    Option(
-        "linger",
-        ("--linger",),
-        "IOT_PRODUCER_LINGER",
-        "pipeline.linger",
-        Kind.DURATION,
-        Group.PIPELINE,
-        "A block is cut when it is full or this old; nothing is sent before it is due.",
-        default="2ms",
-    ),
-    Option(
-        "compression",
-        ("--compression",),
-        "IOT_PRODUCER_COMPRESSION",
-        "pulsar.compression",
+        "on_gap",
+        ("--on-gap",),
+        "IOT_PRODUCER_ON_GAP",
+        "run.on_gap",
         Kind.CHOICE,
-        Group.PIPELINE,
-        "Compression of what goes to Pulsar.",
-        choices=("lz4", "zstd", "zlib", "snappy", "none"),
-        default="lz4",
+        Group.LOAD,
+        "What becomes of the messages that were due while a resumed lane was away: skip counts "
+        "them as not sent, catch-up sends them late, those of --max-gap at most.",
+        choices=("skip", "catch-up"),
+        default="skip",
     ),
     Option(
-        "max_pending",
-        ("--max-pending",),
-        "IOT_PRODUCER_MAX_PENDING",
-        "pipeline.max_pending",
-        Kind.NUMBER,
-        Group.PIPELINE,
-        "Messages that a worker may have sent and not seen confirmed; at the limit it waits.",
-        default="50000",
-        least=1,
-        most=10_000_000,
+        "max_gap",
+        ("--max-gap",),
+        "IOT_PRODUCER_MAX_GAP",
+        "run.max_gap",
+        Kind.DURATION,
+        Group.LOAD,
+        "The longest gap that --on-gap catch-up fills; what is due before it is not sent.",
+        default="5m",
     ),
-    Option(
-        "rotate_bytes",
-        ("--rotate", "--rotate-bytes"),
-        "IOT_PRODUCER_ROTATE",
-        "output.rotate",
-        Kind.SIZE,
-        Group.PIPELINE,
-        "Begin a new numbered file when one has reached this size (256MB, 1GiB).",
-        default_note="one file",
-    ),
+    *PIPELINE_OPTIONS,
     Option(
         "give_up_after",
         ("--give-up-after",),
@@ -322,9 +293,11 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         "output.report",
         Kind.PATH,
         Group.OUTPUT,
-        "The run report, JSON: run writes it, verify needs it.",
+        "The run report, JSON: run writes it. verify takes several, a directory or a pattern; "
+        "without any it reads what the lanes published beside the topic.",
         commands=("run", "verify", "demo"),
         default_note="none",
+        repeats=("verify",),
     ),
     Option(
         "dry_run",

@@ -12,7 +12,9 @@ import numpy as np
 
 from iot_producer import __version__
 from iot_producer.blocks import DATA_VERSION, Plan
+from iot_producer.gap import Gap
 from iot_producer.lane import LaneSpec, lane_of
+from iot_producer.lane_start import lane_spec_of
 from iot_producer.machine import describe_machine
 from iot_producer.outcome import LaneRanges, TallySnapshot
 from iot_producer.ranges import RangeSet
@@ -27,7 +29,7 @@ def lane_without_word(
     """What is known of a lane whose worker died: what was due may have been sent.
 
     Args:
-        config: the run.
+        config: the run; where a lane was claimed, with its number and its plan's schedule.
         worker: number of the worker.
         start_ns: the plan's start, ns since the epoch.
         now_ns: when it was found dead, ns since the epoch.
@@ -38,7 +40,7 @@ def lane_without_word(
     """
     if isinstance(config.schedule, MaxRate):
         return None
-    lane = LaneSpec(config.lane_index(worker), config.n_lanes)
+    lane = lane_spec_of(config, worker)
     n_due = Plan(config.fleet, lane, config.schedule, start_ns).n_due(now_ns)
     ranges = LaneRanges(unconfirmed=RangeSet([(0, n_due)]))
     return LaneReport(lane.index, TallySnapshot(scheduled=n_due, sent=n_due), ranges, error=error)
@@ -54,18 +56,21 @@ def run_report(
     stop_reason: str,
     raw_bytes: int,
     error: str | None,
+    gap: Gap | None = None,
 ) -> RunReport:
     """The report of a run.
 
     Args:
-        config: the run.
+        config: the run; where a lane was claimed, with its number and its plan's schedule.
         lanes: what its lanes did.
         start_ns: the plan's start, ns since the epoch.
         started_ns, ended_ns: when the program began and ended, ns since the epoch.
         stop_reason: why it ended.
         raw_bytes: of all records handed to the destination.
         error: what ended it early.
+        gap: what lies between the lane's last run and this one.
     """
+    offset = lane_spec_of(config, 0).offset
     return RunReport(
         data_version=DATA_VERSION,
         tool_version=__version__,
@@ -80,13 +85,16 @@ def run_report(
         ended_at=iso_time(ended_ns),
         stop_reason=stop_reason,
         destination=str(config.destination),
-        n_warm_up=sum(_n_warm_up(config, lane, start_ns) for lane in lanes),
+        n_warm_up=sum(_n_warm_up(config, lane, offset, start_ns) for lane in lanes),
         raw_bytes=raw_bytes,
         error=error,
+        lane=config.lane,
+        offset=offset,
+        gap=gap,
     )
 
 
-def _n_warm_up(config: RunConfig, lane: LaneReport, start_ns: int) -> int:
+def _n_warm_up(config: RunConfig, lane: LaneReport, offset: int, start_ns: int) -> int:
     """How many of a lane's messages were intended within the warm-up."""
     if not config.warm_up_ns:
         return 0
@@ -96,6 +104,6 @@ def _n_warm_up(config: RunConfig, lane: LaneReport, start_ns: int) -> int:
         return int(np.clip(cold_ns, 0, lane.blocks[:, 0]).sum())
     if isinstance(config.schedule, MaxRate):
         return 0
-    members = lane_of(config.fleet.devices, LaneSpec(lane.index, config.n_lanes))
+    members = lane_of(config.fleet.devices, LaneSpec(lane.index, config.n_lanes, offset))
     n_cold = members.n_before(config.schedule.n_due(config.warm_up_ns - 1))
     return min(n_cold, lane.tally.scheduled)

@@ -8,6 +8,7 @@ due_times.py, whose names are exported here too. This module must not know flags
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import cast
 
@@ -18,6 +19,7 @@ from iot_producer.due_times import (
     Schedule,
     ShapedSchedule,
     limit,
+    unlimited,
 )
 from iot_producer.errors import ConfigError
 from iot_producer.quantities import (
@@ -43,6 +45,7 @@ __all__ = [
     "schedule_from_rate",
     "schedule_from_spec",
     "schedule_from_toml",
+    "unlimited",
 ]
 
 _DAY_NS = 86_400 * NS_PER_S
@@ -56,12 +59,12 @@ def scale(schedule: Schedule | MaxRate, factor: int) -> Schedule | MaxRate:
 
     Raises:
         ConfigError: the rates become too high.
-        ValueError: the schedule is limited already (scale first, then limit).
+        ValueError: the schedule is limited already, or not whole (scale first, then limit).
     """
     if isinstance(schedule, MaxRate) or factor == 1:
         return schedule
     spec = schedule.to_spec()
-    if "n_messages" in spec:
+    if "n_messages" in spec or "first" in spec:
         raise ValueError("scale a schedule before it is limited")
 
     def times(table: Mapping[str, object]) -> dict[str, object]:
@@ -91,15 +94,25 @@ def schedule_from_spec(spec: Mapping[str, object]) -> Schedule | MaxRate:
         ConfigError: the spec was not written by ``to_spec``.
     """
     table = dict(spec)
-    n_messages = table.pop("n_messages", None)
+    n_messages = _number_of(table, "n_messages")
+    first = _number_of(table, "first")
     duration = table.pop("duration", None)
-    if n_messages is not None and type(n_messages) is not int:
-        raise ConfigError(f"n_messages of the schedule is not a number: {n_messages!r}")
     schedule = schedule_from_toml(table)
+    if first:
+        if not isinstance(schedule, ConstantSchedule | ShapedSchedule):
+            raise ConfigError("the schedule of kind max has no first message")
+        schedule = replace(schedule, first=first)
     if duration is not None and not isinstance(schedule, MaxRate):
         raise ConfigError("only the schedule of kind max has a duration")
     duration_ns = None if duration is None else parse_duration(duration, "duration")
     return limit(schedule, n_messages, duration_ns)
+
+
+def _number_of(table: dict[str, object], key: str) -> int | None:
+    number = table.pop(key, None)
+    if number is None or type(number) is int:
+        return number
+    raise ConfigError(f"{key} of the schedule is not a number: {number!r}")
 
 
 def schedule_from_toml(table: object) -> Schedule | MaxRate:

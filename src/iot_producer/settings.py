@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -68,15 +68,15 @@ class Setting:
         level: what kind of place it came from.
         origin: that place by name: ``--rate``, ``MESSAGES_PER_SECOND``, ``run.rate in x.toml``,
             ``default``.
-        written: the value as it was written; None where there is none.
+        written: the value as it was written; None where there is none. It may hold a secret.
         value: the value as its kind says (`settle`); None where there is none.
     """
 
     option: Option
     level: Level
     origin: str
-    written: Any
-    value: Any
+    written: Any = field(repr=False)
+    value: Any = field(repr=False)
 
 
 def settle(
@@ -337,6 +337,7 @@ _READERS: Final[dict[Kind, Callable[[Option, Any, str], Any]]] = {
     Kind.TEXT: _read_text,
     Kind.DESTINATION: _read_text,
     Kind.PATH: _read_text,
+    Kind.SECRET: _read_text,
     Kind.ADMIN_URL: _read_admin_url,
     Kind.TOPIC: _read_topic,
     Kind.NUMBER: _read_number,

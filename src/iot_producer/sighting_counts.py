@@ -2,51 +2,60 @@
 
 Promise: each sighting counts, in the order given. It must not know which messages a page holds.
 
-A byte holds the fate of its message (two bits) and how often it was seen (six bits, at most 63).
+A byte holds the fate of its message (three bits) and how often it was seen (five bits, at most 31).
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from iot_producer.compiled import entry
+from iot_producer.compiled import Int, entry
 
-FATE_SHIFT: Final = 6
-COUNT_MASK: Final = 63
+FATE_SHIFT: Final = 5
+COUNT_MASK: Final = 31
+
+EITHER: Final = -1
+"""Of ``seen``: seen before or not."""
 
 
 @entry
-def mark_page(page: Any, places: Any, before: Any) -> None:
-    """Count a sighting at each of ``places``, in order.
+def mark_page(page: Any, places: Any, before: Any, took: Any, fates: Int, seen: Int) -> None:
+    """Count a sighting at each of ``places``, in order, where the message is one that is meant.
 
     Args:
         page: uint8[n], changed in place.
         places: int64[k].
         before: uint8[k], receives what the page held there before.
+        took: bool[k], receives whether the sighting was counted.
+        fates: the fates that are meant, bit by bit.
+        seen: 1: only messages that were seen before; 0: only those that were not; -1: any.
     """
     for i in range(len(places)):
         state = page[places[i]]
         before[i] = state
-        if state & COUNT_MASK != COUNT_MASK:
+        count = state & COUNT_MASK
+        meant = (fates >> (state >> FATE_SHIFT)) & 1 == 1
+        if seen == 0:
+            meant = meant and count == 0
+        elif seen == 1:
+            meant = meant and count > 0
+        took[i] = meant
+        if meant and count != COUNT_MASK:
             page[places[i]] = state + 1
 
 
 @entry
-def mark_order(newest: Any, devices: Any, messages: Any, before: Any, late: Any) -> None:
-    """Which first sightings come after a later message of the same device.
+def mark_order(newest: Any, devices: Any, times_ms: Any, late: Any) -> None:
+    """Which records come after a later one of the same device.
 
     Args:
-        newest: int64[n_devices], the highest message number seen of each device, −1 for none;
-            changed in place.
-        devices, messages: int64[k].
-        before: uint8[k], from :func:`mark_page`.
+        newest: int64[n_devices], the latest event time seen of each device, -1 for none; changed
+            in place.
+        devices, times_ms: int64[k], in the order of reading.
         late: bool[k], receives the answers.
     """
     for i in range(len(devices)):
-        late[i] = False
-        if before[i] & COUNT_MASK == 0:
-            device = devices[i]
-            if messages[i] < newest[device]:
-                late[i] = True
-            else:
-                newest[device] = messages[i]
+        device = devices[i]
+        late[i] = times_ms[i] < newest[device]
+        if not late[i]:
+            newest[device] = times_ms[i]

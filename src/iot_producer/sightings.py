@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iot_producer.expectation import MUST, Expectation
-from iot_producer.sighting_counts import COUNT_MASK, FATE_SHIFT, mark_page
+from iot_producer.sighting_counts import COUNT_MASK, EITHER, FATE_SHIFT, mark_page
 
 PAGE_BITS: Final = 18
 MOST_OPEN: Final = 64
 
+_ANY_FATE: Final = 0xFF
 _NO_MESSAGES: Final = np.empty((0, 2), dtype=np.int64)
 
 
@@ -62,27 +63,45 @@ class Sightings:
             slots, messages: int64[k], in the order of reading.
 
         Returns:
-            uint8[k]: fate (from bit 6 on) and number of earlier sightings (bits 0 to 5) of each.
+            uint8[k]: fate (from bit 5 on) and number of earlier sightings (bits 0 to 4) of each.
+        """
+        return self.mark_some(slots, messages, _ANY_FATE, EITHER)[0]
+
+    def mark_some(
+        self, slots: NDArray[np.int64], messages: NDArray[np.int64], fates: int, seen: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Count those sightings that are of messages of some fates.
+
+        Args:
+            slots, messages: int64[k], in the order of reading.
+            fates: the fates, bit by bit.
+            seen: 1: only messages that were seen before; 0: only those that were not; −1: any.
+
+        Returns:
+            as `mark`, and bool[k]: which of them were counted.
         """
         pages = messages >> self._bits
         places = messages & ((1 << self._bits) - 1)
         before = np.empty(len(messages), dtype=np.uint8)
+        took = np.empty(len(messages), dtype=np.bool_)
         if not len(messages):
-            return before
+            return before, took
         names = (slots << 44) | pages
         if names.min() == names.max():
-            mark_page(self._page(int(slots[0]), int(pages[0])), places, before)
-            return before
+            page = self._page(int(slots[0]), int(pages[0]))
+            mark_page(page, places, before, took, fates, seen)
+            return before, took
         for name in np.unique(names):
             mine = np.flatnonzero(names == name)
             part = np.empty(len(mine), dtype=np.uint8)
+            part_took = np.empty(len(mine), dtype=np.bool_)
             page = self._page(int(slots[mine[0]]), int(pages[mine[0]]))
-            mark_page(page, places[mine], part)
-            before[mine] = part
-        return before
+            mark_page(page, places[mine], part, part_took, fates, seen)
+            before[mine], took[mine] = part, part_took
+        return before, took
 
     def counts_of(self, slot: int, messages: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """uint8[k]: how often each message was seen so far; from 63 on it says 63."""
+        """uint8[k]: how often each message was seen so far; from 31 on it says 31."""
         counts = np.zeros(len(messages), dtype=np.uint8)
         pages = messages >> self._bits
         for number in np.unique(pages).tolist():
@@ -92,15 +111,22 @@ class Sightings:
                 counts[mine] = page[messages[mine] - (number << self._bits)] & COUNT_MASK
         return counts
 
-    def missing(self, slot: int) -> Iterator[NDArray[np.int64]]:
-        """The messages of fate MUST that were never seen.
+    def missing(
+        self, slot: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[NDArray[np.int64]]:
+        """The messages ``start … stop − 1`` of fate MUST that were never seen.
+
+        Args:
+            slot: whose.
+            start, stop: which; as they come, all of the lane.
 
         Yields:
             int64[k, 2]: ranges [start, stop) of message numbers, rising; the ranges of a page.
         """
         expected = self._expectations[slot]
         size = 1 << self._bits
-        for number in range(-(-expected.n_messages // size)):
+        end = expected.n_messages if stop is None else min(stop, expected.n_messages)
+        for number in range(start >> self._bits, -(-end // size)):
             name = (slot, number)
             first = number << self._bits
             if name in self._as_expected:
@@ -110,6 +136,8 @@ class Sightings:
                 ranges = _ranges(unseen) + first if len(unseen) else _NO_MESSAGES
             else:
                 ranges = expected.must_ranges(first, min(first + size, expected.n_messages))
+            ranges = np.clip(ranges, start, end)
+            ranges = ranges[ranges[:, 0] < ranges[:, 1]]
             if len(ranges):
                 yield ranges
 

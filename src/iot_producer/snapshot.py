@@ -76,6 +76,7 @@ class Snapshot:
         raw_bytes: bytes of records handed to the destination since the start, uncompressed.
         lag_now_ns: how long the oldest overdue message has waited; of many lanes the longest.
         latencies: histograms since the start.
+        lane: number of the lane that the pod claimed from the broker; None: none was.
     """
 
     at_ns: int
@@ -85,6 +86,7 @@ class Snapshot:
     raw_bytes: int = 0
     lag_now_ns: int = 0
     latencies: Latencies = field(default_factory=Latencies.empty)
+    lane: int | None = None
 
     @staticmethod
     def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
@@ -104,6 +106,7 @@ class Snapshot:
             sum(part.raw_bytes for part in parts),
             max(part.lag_now_ns for part in parts),
             Latencies.merge(part.latencies for part in parts),
+            next((part.lane for part in parts if part.lane is not None), None),
         )
 
     def since(self, earlier: Snapshot) -> Interval:

@@ -1,6 +1,6 @@
 """The end of a run in a few lines that a newcomer understands.
 
-Promise: at most fifteen lines, the verdict first; the counts are shown as the law that they obey,
+Promise: at most seventeen lines, the verdict first; the counts are shown as the law that they obey,
 and everything that was not confirmed with its reason. It must not know where the text goes.
 """
 
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from iot_producer import figures
 from iot_producer.errors import ConfigError
+from iot_producer.lane_start import lanes_words
 from iot_producer.latency import Histogram
 from iot_producer.outcome import TallySnapshot
 from iot_producer.plan_text import mean_per_s, schedule_words
-from iot_producer.report import RunReport, iso_time
+from iot_producer.report import LaneReport, RunReport, iso_time
 
 if TYPE_CHECKING:  # rich is for terminals only
     from rich.text import Text
@@ -63,6 +64,7 @@ def _lines(report: RunReport, path: Path | str | None) -> list[Line]:
         _headline(report, tally),
         _row("To", figures.one_line(report.destination)),
         _row("Plan", _plan_words(report)),
+        *_lane_rows(report),
         _row("Ran", _ran_words(report)),
         _row("Rate", _rate_words(report, tally)),
         _row("Scheduled", _law(tally)),
@@ -79,13 +81,13 @@ def _lines(report: RunReport, path: Path | str | None) -> list[Line]:
         text = f"up to {late} behind the schedule: the load was not on time throughout"
         lines.append(_row("Late", text, "yellow"))
     if tally.failed:
-        reasons = _reasons(lane.ranges.failed_reasons for lane in report.lanes)
+        reasons = _reasons(lane.ranges.failed_reasons for lane in _lanes(report))
         lines.append(_row("Failed", f"{tally.failed:,}: {reasons}", "red"))
     if tally.unconfirmed:
         text = "sent, but no confirmation came; they may have arrived all the same"
         lines.append(_row("Unconfirmed", f"{tally.unconfirmed:,}: {text}", "yellow"))
-    if tally.not_sent:
-        reasons = _reasons(lane.ranges.not_sent_reasons for lane in report.lanes)
+    if tally.not_sent > report.n_stored_before:
+        reasons = _reasons(lane.ranges.not_sent_reasons for lane in _lanes(report))
         lines.append(_row("Not sent", f"{tally.not_sent:,}: {reasons}", "yellow"))
     if report.error is not None:
         lines.append(_row("Error", figures.one_line(report.error), "red"))
@@ -96,12 +98,14 @@ def _lines(report: RunReport, path: Path | str | None) -> list[Line]:
 def _headline(report: RunReport, tally: TallySnapshot) -> Line:
     if not tally.scheduled:
         return ("", "✗ Nothing was sent: no message came due.", "bold red")
-    if tally.complete:
+    n_before = report.n_stored_before
+    if report.is_complete:
         what = "message that was due is" if tally.scheduled == 1 else "messages that were due are"
         if report.error is not None:
             return ("", f"✗ Ended early; all {tally.scheduled:,} {what} confirmed.", "bold yellow")
-        return ("", f"✓ All {tally.scheduled:,} {what} confirmed.", "bold green")
-    n = tally.scheduled - tally.confirmed
+        before = f"; {n_before:,} of them were stored before" if n_before else ""
+        return ("", f"✓ All {tally.scheduled:,} {what} confirmed{before}.", "bold green")
+    n = tally.scheduled - tally.confirmed - n_before
     are = "is" if n == 1 else "are"
     of = figures.plural(tally.scheduled, "message")
     return ("", f"✗ {n:,} of {of} that came due {are} not confirmed.", "bold red")
@@ -117,8 +121,27 @@ def _plan_words(report: RunReport) -> str:
     fleet = report.fleet
     if isinstance(fleet.get("devices"), int):
         words += f"; {fleet['devices']:,} devices, seed {fleet.get('seed')}"
-    lanes = figures.plural(n_here, "lane")
+    lanes = lanes_words(n_here, report.lane)
     return f"{words}, {lanes}" + (f" of {report.n_lanes:,}" if n_here != report.n_lanes else "")
+
+
+def _lane_rows(report: RunReport) -> list[Line]:
+    """What is special about the lanes: those that were lost, and what a resumed one left out."""
+    texts = []
+    for earlier in report.earlier:
+        ended = earlier.ended_at.replace("T", " ")[:19]
+        texts.append(f"lane {earlier.lane} until {ended} UTC, then it was lost")
+    gap = report.gap
+    if gap is not None and not gap.is_filled:
+        n = "" if gap.n_messages is None else f" ({gap.n_messages:,} messages)"
+        since = iso_time(gap.since_ns).replace("T", " ")[:19]
+        lasts = figures.duration(gap.until_ns - gap.since_ns)
+        texts.append(f"not sent: the {lasts}{n} after the lane's last message, {since} UTC")
+    return [_row("Lane", "; ".join(texts), "yellow")] if texts else []
+
+
+def _lanes(report: RunReport) -> list[LaneReport]:
+    return [lane for episode in report.episodes for lane in episode.lanes]
 
 
 def _ran_words(report: RunReport) -> str:
@@ -131,7 +154,8 @@ def _ran_words(report: RunReport) -> str:
 
 def _began_ns(report: RunReport) -> int:
     """The first intended time, or the program's start when that is later."""
-    return max(_ns_of(report.started_at), report.start_ns)
+    first = report.episodes[0]
+    return max(_ns_of(first.started_at), first.start_ns)
 
 
 def _length_ns(report: RunReport) -> int:
@@ -153,8 +177,8 @@ def _rate_words(report: RunReport, tally: TallySnapshot) -> str:
     text = f"{figures.rate(per_s)} msg/s confirmed"
     if target:
         text += f" of {figures.rate(target)} planned ({figures.percent(round(per_s / target, 3))})"
-    volume = figures.megabytes_per_s(report.raw_bytes / length_s)
-    return f"{text}, {volume}, {figures.size(report.raw_bytes)}"
+    n_bytes = report.total_raw_bytes
+    return f"{text}, {figures.megabytes_per_s(n_bytes / length_s)}, {figures.size(n_bytes)}"
 
 
 def _target_per_s(report: RunReport, tally: TallySnapshot) -> float | None:

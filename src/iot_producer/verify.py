@@ -1,4 +1,4 @@
-"""Verifying a run: read what arrived, recompute every record, compare.
+"""Verifying runs: read what arrived, recompute every record, compare.
 
 Promise: what was read is all that there was when it was asked for, or an error is raised; a broker
 that stops answering is given up. It must not know how the result is shown.
@@ -13,16 +13,23 @@ from typing import Final
 
 from iot_producer.chunk import Chunk
 from iot_producer.clock import Clock, SystemClock
+from iot_producer.errors import RefusedError, ReportError
 from iot_producer.expectation import PartitionOf
+from iot_producer.known_run import KnownRun, Runs, known_runs_of
+from iot_producer.lane_succession import known_runs
+from iot_producer.plan_set import PlanSet
 from iot_producer.pulsar.message_keys import partition_of
+from iot_producer.pulsar.security import NO_SECURITY, SecurityConfig
 from iot_producer.report import RunReport
-from iot_producer.verification import Verification, plan_of
+from iot_producer.verification import Verification
 from iot_producer.verify_report import VerifyReport
+from iot_producer.verify_totals import Span
 
 __all__ = [
     "Progress",
     "VerifyReport",
     "VerifyProgress",
+    "published_runs",
     "run_verify",
     "run_verify_file",
     "verify_chunks",
@@ -31,7 +38,10 @@ __all__ = [
 MARGIN_MS: Final = 60_000
 """Reading begins so long before the run: the broker finds the place by publish time."""
 PROGRESS_NS: Final = 250_000_000
+NATIVE: Final = "native"
 
+_READING_NS: Final = 3_600_000_000_000
+"""Lanes that run go on while the topic is read."""
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
 
@@ -61,7 +71,7 @@ Progress = Callable[[VerifyProgress], None]
 
 
 def run_verify(
-    report: RunReport,
+    runs: Runs,
     service_url: str,
     topic: str,
     *,
@@ -69,90 +79,152 @@ def run_verify(
     give_up_after_s: float | None = 30.0,
     clock: Clock | None = None,
     say: Callable[[str], None] | None = None,
+    span: Span | None = None,
+    security: SecurityConfig = NO_SECURITY,
+    client: str = NATIVE,
 ) -> VerifyReport:
-    """Compare a topic with the report of a run: from the run's start to the end as of now.
+    """Compare a topic with the reports of runs: from their start to the end as of now.
 
     Args:
-        report: of the run.
+        runs: a run's report, or what is known of several.
         service_url: ``pulsar://host:port[,host2:port2]``.
         topic: its full name.
         progress: receives news of the reading.
         give_up_after_s: how long to wait for a broker that does not answer; None: for ever.
         clock: measures.
         say: receives news of attempts to connect.
+        span: only records of this time count.
+        security: TLS and token.
+        client: who reads, ``native`` or ``official``.
 
     Raises:
-        ReportError: the report cannot be used.
+        ReportError: a report cannot be used.
         UnreachableError: the broker does not answer, or stopped answering.
         RefusedError: the topic does not exist, or must not be read.
     """
-    from iot_producer.pulsar.official_client import silent
-    from iot_producer.sources.pulsar import PulsarReaderConfig, PulsarTopicReader
+    from iot_producer.sources.topic import TopicSource, open_topic
 
     clock = clock or SystemClock()
-    plan_of(report)  # one that cannot be used is found out before anything is connected
-    config = PulsarReaderConfig(
-        service_url, topic, since_ms=since_ms(report), give_up_after_s=give_up_after_s
-    )
-    reader = PulsarTopicReader(config, clock, say or silent)
+    PlanSet(known_runs_of(runs))  # what cannot be used is found out before anything is connected
+    begin_ms = since_ms(runs)
+    if span is not None:
+        # Nothing is published before it is due.
+        begin_ms = max(begin_ms, span.first_ms - MARGIN_MS)
+    source = TopicSource(service_url, topic, security, client, begin_ms, give_up_after_s)
+    reader = open_topic(source, clock, say)
     try:
         n = reader.partitions
         place = (lambda devices: partition_of(devices, n)) if n else None
         return verify_chunks(
-            report, reader, topic, partition_of=place, progress=progress, clock=clock
+            runs, reader, topic, partition_of=place, progress=progress, clock=clock, span=span
         )
     finally:
         reader.close()
 
 
+def published_runs(
+    service_url: str,
+    topic: str,
+    *,
+    give_up_after_s: float | None = 30.0,
+    clock: Clock | None = None,
+    say: Callable[[str], None] | None = None,
+    security: SecurityConfig = NO_SECURITY,
+) -> tuple[list[KnownRun], list[str]]:
+    """What the lanes of a topic published about themselves, beside it.
+
+    Args:
+        service_url: ``pulsar://host:port[,host2:port2]``.
+        topic: the full name of the topic of the records.
+        give_up_after_s: how long to wait for a broker that does not answer; None: for ever.
+        clock: measures.
+        say: receives news of attempts to connect.
+        security: TLS and token.
+
+    Returns:
+        the lanes, each for every time that it was claimed, and what is wrong with those that cannot
+        be read.
+
+    Raises:
+        ReportError: nothing was published.
+        UnreachableError: the broker does not answer, or stopped answering.
+    """
+    from iot_producer.destination import parse_destination
+    from iot_producer.pulsar.connection import ConnectionConfig
+    from iot_producer.run_journal import runs_topic
+    from iot_producer.sources.runs_topic import read_journals
+
+    clock = clock or SystemClock()
+    connection = ConnectionConfig(parse_destination(service_url, topic).hosts, security)
+    hint = "give the reports of the runs: --report run.json"
+    try:
+        entries, problems = read_journals(
+            connection, topic, clock, say or (lambda _: None), give_up_after_s=give_up_after_s
+        )
+    except RefusedError as error:
+        raise ReportError(
+            f"there is no report, and what runs published cannot be read: {error.message}", hint
+        ) from error
+    if not entries and not problems:
+        raise ReportError(
+            f"there is no report, and no run has published anything on {runs_topic(topic)}", hint
+        )
+    return known_runs(entries, clock.now_ns() + _READING_NS, partition_of), problems
+
+
 def run_verify_file(
-    report: RunReport,
+    runs: Runs,
     path: str,
     *,
     progress: Progress | None = None,
     clock: Clock | None = None,
+    span: Span | None = None,
 ) -> VerifyReport:
-    """Compare files of JSON lines with the report of a run.
+    """Compare files of JSON lines with the reports of runs.
 
     Args:
-        report: of the run.
+        runs: a run's report, or what is known of several.
         path: as the run's ``--to`` had it; the files of several lanes and parts are found by it.
         progress: receives news of the reading.
         clock: measures.
+        span: only records of this time count.
 
     Raises:
-        ReportError: the report cannot be used.
+        ReportError: a report cannot be used.
         ConfigError: there is no such file, or it cannot be read.
     """
     from iot_producer.sources.json_lines import JsonLinesReader
 
-    return verify_chunks(report, JsonLinesReader(path), path, progress=progress, clock=clock)
+    reader = JsonLinesReader(path)
+    return verify_chunks(runs, reader, path, progress=progress, clock=clock, span=span)
 
 
 def verify_chunks(
-    report: RunReport,
+    runs: Runs,
     chunks: Iterable[Chunk],
     source: str,
     *,
     partition_of: PartitionOf | None = None,
     progress: Progress | None = None,
     clock: Clock | None = None,
+    span: Span | None = None,
 ) -> VerifyReport:
-    """Compare what was read with the report of a run.
+    """Compare what was read with the reports of runs.
 
     Args:
-        report: of the run.
+        runs: a run's report, or what is known of several.
         chunks: what was read; those of one partition in its order.
         source: where from, for people.
         partition_of: the partition of each device's messages; None where there are none.
         progress: receives news of the reading.
         clock: measures.
+        span: only records of this time count.
 
     Raises:
-        ReportError: the report cannot be used.
+        ReportError: a report cannot be used.
     """
     clock = clock or SystemClock()
-    verification = Verification(report, partition_of)
+    verification = Verification(runs, partition_of, span=span)
     began_ns = clock.now_ns()
     next_ns = began_ns
 
@@ -172,7 +244,12 @@ def verify_chunks(
     return verification.result(source, (end_ns - began_ns) / _NS_PER_S)
 
 
-def since_ms(report: RunReport) -> int:
-    """From which publish time on a run's messages lie on the topic, ms since the epoch."""
+def since_ms(runs: Runs) -> int:
+    """From which publish time on the messages of runs lie on the topic, ms since the epoch."""
+    reports = [run.report for run in known_runs_of(runs)]
+    return max(min(map(_begin_ms, reports), default=0) - MARGIN_MS, 0)
+
+
+def _begin_ms(report: RunReport) -> int:
     started_ms = int(datetime.fromisoformat(report.started_at).timestamp() * 1000)
-    return max(min(started_ms, report.start_ns // _NS_PER_MS) - MARGIN_MS, 0)
+    return min(started_ms, report.start_ns // _NS_PER_MS)

@@ -28,6 +28,8 @@ class Counts:
         out_of_order: found after a later record of the same device.
         unconfirmed_found: sent without a confirmation, and there all the same: no difference.
         unexpected: there, though the report says that they failed or were never sent.
+        unreported: there, and of a lane whose report does not reach so far: it published for the
+            last time before it sent them, or it was resumed after them: no difference.
     """
 
     expected: int = 0
@@ -38,6 +40,7 @@ class Counts:
     out_of_order: int = 0
     unconfirmed_found: int = 0
     unexpected: int = 0
+    unreported: int = 0
 
     @property
     def ok(self) -> bool:
@@ -100,6 +103,7 @@ class Offender:
             they were read, from 0; None for a lost one.
         differences: field by field, for a changed one.
         note: anything else that helps.
+        run: what its run is called, where there are several: a report's file, a lane.
     """
 
     fault: Fault
@@ -111,15 +115,17 @@ class Offender:
     position: int | None = None
     differences: tuple[Difference, ...] = ()
     note: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LostRange:
-    """Messages ``first … stop − 1`` of a lane, all lost."""
+    """Messages ``first … stop − 1`` of a lane, all lost; ``run`` as in Offender."""
 
     lane: int
     first: int
     stop: int
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +139,15 @@ class VerifyReport:
         n_read: records read.
         n_foreign: of them, those that no plan explains: not of this run.
         n_unreadable: of the foreign ones, those without a readable identity.
+        n_outside: of those read, how many were left out since they are of another time.
         n_unconfirmed: how many unconfirmed records could have been there.
-        n_lanes, n_lanes_of_plan: lanes that the report covers, and that the plan has.
+        n_runs: runs, or claims of lanes, whose reports were compared with.
+        n_lanes, n_lanes_of_plan: lanes that the reports cover, and that their plans have.
         lost_ranges: the first lost messages as ranges.
         n_lost_ranges: how many ranges there are in all.
         offenders: the first few of each fault.
         seconds: how long it took.
+        problems: reports that could not be read: what they speak of is not verified.
     """
 
     source: str
@@ -147,18 +156,21 @@ class VerifyReport:
     n_read: int
     n_foreign: int = 0
     n_unreadable: int = 0
+    n_outside: int = 0
     n_unconfirmed: int = 0
+    n_runs: int = 1
     n_lanes: int = 1
     n_lanes_of_plan: int = 1
     lost_ranges: tuple[LostRange, ...] = ()
     n_lost_ranges: int = 0
     offenders: tuple[Offender, ...] = ()
     seconds: float = 0.0
+    problems: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether everything that must be there is there once, unchanged and in order."""
-        return self.totals.ok
+        return self.totals.ok and not self.problems
 
     @property
     def per_s(self) -> float:
@@ -174,7 +186,9 @@ class VerifyReport:
             "n_read": self.n_read,
             "n_foreign": self.n_foreign,
             "n_unreadable": self.n_unreadable,
+            "n_outside": self.n_outside,
             "n_unconfirmed": self.n_unconfirmed,
+            "n_runs": self.n_runs,
             "n_lanes": self.n_lanes,
             "n_lanes_of_plan": self.n_lanes_of_plan,
             "seconds": round(self.seconds, 3),
@@ -184,7 +198,9 @@ class VerifyReport:
                 {"minute": iso_time(minute.start_ms * NS_PER_MS), **asdict(minute.counts)}
                 for minute in self.minutes
             ],
+            "problems": list(self.problems),
             "lost_ranges": [[part.lane, part.first, part.stop] for part in self.lost_ranges],
+            "lost_ranges_of": [part.run for part in self.lost_ranges] if self.n_runs > 1 else [],
             "n_lost_ranges": self.n_lost_ranges,
             "offenders": [_plain(offender) for offender in self.offenders],
         }

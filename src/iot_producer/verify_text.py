@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from iot_producer import figures
 from iot_producer.report import iso_time
 from iot_producer.verify_report import NS_PER_MS, Counts, Fault, Minute, Offender, VerifyReport
 
@@ -26,6 +27,7 @@ _COLUMNS: Final = (
 _RARE_COLUMNS: Final = (
     ("unconfirmed_found", "unconfirmed, found"),
     ("unexpected", "failed or not sent, found"),
+    ("unreported", "not reported, found"),
 )
 _SHOWN_RANGES: Final = 5
 
@@ -33,7 +35,8 @@ _SHOWN_RANGES: Final = 5
 def render(report: VerifyReport) -> str:
     """Heading, table by minute, verdict, and what is wrong, if anything is; lines of text."""
     speed = f" in {report.seconds:,.1f} s ({report.per_s:,.0f}/s)" if report.seconds else ""
-    lines = [f"{report.source}: {report.n_read:,} records read back{speed}", ""]
+    compared = f", compared with {report.n_runs:,} runs" if report.n_runs > 1 else ""
+    lines = [f"{report.source}: {report.n_read:,} records read back{speed}{compared}", ""]
     lines += _table(report)
     lines += ["", _verdict(report)]
     lines += _remarks(report)
@@ -76,6 +79,11 @@ def _numbers(counts: Counts, columns: Sequence[tuple[str, str]]) -> list[str]:
 
 def _verdict(report: VerifyReport) -> str:
     totals = report.totals
+    if totals.ok and report.problems:
+        return (
+            f"INCOMPLETE: {figures.plural(len(report.problems), 'report')} could not be read; "
+            "else there is no difference."
+        )
     if totals.ok and not totals.expected:
         return "OK, but nothing was expected: the run confirmed no record."
     if totals.ok:
@@ -98,7 +106,9 @@ def _verdict(report: VerifyReport) -> str:
 
 
 def _remarks(report: VerifyReport) -> list[str]:
-    lines = []
+    lines = [
+        f"Not verified: {figures.one_line(problem)}" for problem in report.problems[:_SHOWN_RANGES]
+    ]
     if report.totals.expected and not report.n_read:
         lines.append(
             "Nothing was read: is this where the run wrote to, and is it still kept there?"
@@ -114,15 +124,24 @@ def _remarks(report: VerifyReport) -> list[str]:
             if report.n_unreadable
             else ""
         )
-        lines.append(f"{report.n_foreign:,} foreign records: not of this run{unreadable}.")
+        whose = "this run" if report.n_runs == 1 else "these runs"
+        lines.append(f"{report.n_foreign:,} foreign records: not of {whose}{unreadable}.")
+    if report.totals.unreported:
+        lines.append(
+            f"{report.totals.unreported:,} records are of lanes that still run, or that ended "
+            "without a word: sent after they last told what they had sent."
+        )
+    if report.n_outside:
+        lines.append(f"{report.n_outside:,} records are of another time, and were left out.")
     if report.n_lanes < report.n_lanes_of_plan:
         lines.append(
-            f"The report covers {report.n_lanes} of the plan's {report.n_lanes_of_plan} lanes; "
+            f"{'The report covers' if report.n_runs == 1 else 'The reports cover'} "
+            f"{report.n_lanes} of the plan's {report.n_lanes_of_plan} lanes; "
             "records of the others count as foreign."
         )
     if report.lost_ranges:
         listed = ", ".join(
-            f"{lost.first:,}…{lost.stop - 1:,} of lane {lost.lane}"
+            f"{lost.first:,}…{lost.stop - 1:,} of lane {lost.lane}{_of(lost.run)}"
             for lost in report.lost_ranges[:_SHOWN_RANGES]
         )
         more = report.n_lost_ranges - min(len(report.lost_ranges), _SHOWN_RANGES)
@@ -144,7 +163,7 @@ def _offenders(offenders: Sequence[Offender]) -> list[str]:
 def _offender(offender: Offender) -> list[str]:
     parts = [offender.device_id or "(no device)", offender.time or "(no time)"]
     if offender.message is not None:
-        parts.append(f"message {offender.message:,} of lane {offender.lane}")
+        parts.append(f"message {offender.message:,} of lane {offender.lane}{_of(offender.run)}")
     if offender.position is not None:
         parts.append(f"record {offender.position:,} read of partition {offender.partition}")
     lines = ["  " + ", ".join(parts)]
@@ -155,3 +174,8 @@ def _offender(offender: Offender) -> list[str]:
     if offender.note:
         lines.append(f"    {offender.note}")
     return lines
+
+
+def _of(run: str) -> str:
+    """Which run, where there are several."""
+    return f" ({run})" if run else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,14 @@ from iot_producer.clock import Clock
 from iot_producer.command import Command
 from iot_producer.errors import DataError, DestinationError, IotProducerError
 from iot_producer.feed import Feed, MaxFeed
+from iot_producer.gap import STORED_BEFORE
+from iot_producer.lane_account import settled
 from iot_producer.latency import Histogram, Latencies, empty_counts
 from iot_producer.latency_counts import count_latencies, count_latency
 from iot_producer.report import LaneReport
 from iot_producer.sinks.sink import Receipt, Sink
 from iot_producer.snapshot import Snapshot
+from iot_producer.stored_before import StoredBefore
 from iot_producer.tally import LaneTally
 
 NAP_NS: Final = 20_000_000
@@ -43,6 +46,7 @@ class WorkerConfig:
         max_lag_ns: the lag at which ``drop`` and ``fail`` act.
         drain_timeout_ns: how long to wait for confirmations at the end.
         snapshot_interval_ns: time between two snapshots.
+        journal_interval_ns: time between two reports of what the lane came to so far.
     """
 
     lane: int
@@ -52,6 +56,15 @@ class WorkerConfig:
     max_lag_ns: int = 1_000_000_000
     drain_timeout_ns: int = 20_000_000_000
     snapshot_interval_ns: int = 250_000_000
+    journal_interval_ns: int = 5_000_000_000
+
+
+class Journal(Protocol):
+    """Keeps what a lane tells of itself, where it can be read though the lane is gone."""
+
+    def publish(self, report: LaneReport) -> None:
+        """Keep a report: it says all that those before it said. Must not wait for anything."""
+        ...
 
 
 @dataclass(slots=True)
@@ -76,6 +89,8 @@ class Worker:
         command: asked between blocks what to do.
         publish: receives a snapshot every interval.
         target_per_s: the lane's target at a time (ns since the epoch), for snapshots.
+        journal: keeps what the lane came to so far, and its report at the end.
+        stored: what need not be sent, since a run before this one did.
     """
 
     def __init__(
@@ -87,6 +102,8 @@ class Worker:
         command: Callable[[], Command] = lambda: Command.GO_ON,
         publish: Callable[[Snapshot], None] = lambda _: None,
         target_per_s: Callable[[int], float] = lambda _: 0.0,
+        journal: Journal | None = None,
+        stored: StoredBefore | None = None,
     ) -> None:
         self._config = config
         self._feed = feed
@@ -95,6 +112,9 @@ class Worker:
         self._command = command
         self._publish = publish
         self._target_per_s = target_per_s
+        self._journal = journal
+        self._next_journal_ns = config.start_ns
+        self._stored = StoredBefore() if stored is None else stored
         self._tally = LaneTally()
         self._pending: dict[int, _Pending] = {}
         self._broken = -1
@@ -126,16 +146,25 @@ class Worker:
                 error = error or caught
         self._tally.close("stopped before it was sent" if error is None else error.message)
         self._publish(self.snapshot())
-        blocks = self._feed.blocks() if isinstance(self._feed, MaxFeed) else None
         report = LaneReport(
             self._config.lane,
             self._tally.snapshot(),
             self._tally.ranges(),
             self._latencies(),
-            blocks,
+            self._blocks(),
             None if error is None else error.message,
         )
+        if self._journal is not None:
+            self._journal.publish(report)
         return report, error
+
+    def report_so_far(self) -> LaneReport:
+        """What became of the messages that were sent or given up until now.
+
+        Those that are due, and neither, are not in it: the next report has them.
+        """
+        tally, ranges = settled(self._tally)
+        return LaneReport(self._config.lane, tally, ranges, Latencies.empty(), self._blocks())
 
     def snapshot(self) -> Snapshot:
         """The state of the lane now."""
@@ -165,6 +194,7 @@ class Worker:
                 self._feed.close(now_ns)
                 closed = True
                 deadline_ns = now_ns + self._config.drain_timeout_ns
+            self._keep_journal(now_ns)
             first = self._tally.next
             block = self._feed.next_block(first, now_ns)
             self._tally.schedule_to(self._feed.n_due(now_ns))
@@ -178,7 +208,11 @@ class Worker:
             elif now_ns - block.start_ns > self._config.max_lag_ns and self._gives_up(now_ns):
                 continue
             else:
-                self._send(block)
+                for part, is_stored in self._stored.runs(block):
+                    if is_stored:
+                        self._tally.skip(part.first, part.stop, STORED_BEFORE)
+                    else:
+                        self._send(part)
         self._tally.schedule_to(self._feed.n_due(self._clock.now_ns()))
 
     def _gives_up(self, now_ns: int) -> bool:
@@ -269,6 +303,7 @@ class Worker:
             n_pending = len(self._pending)
             self._take_receipts()
             self._publish(self.snapshot())
+            self._keep_journal(self._clock.now_ns())
             if len(self._pending) == n_pending:
                 # A sink that has no more to say returns at once: then do not ask in a loop.
                 self._clock.sleep_until(until_ns)
@@ -283,6 +318,15 @@ class Worker:
                 self._sink.close()
             finally:
                 self.in_sink = False
+
+    def _keep_journal(self, now_ns: int) -> None:
+        if self._journal is not None and now_ns >= self._next_journal_ns:
+            self._next_journal_ns = now_ns + self._config.journal_interval_ns
+            self._journal.publish(self.report_so_far())
+
+    def _blocks(self) -> NDArray[np.int64] | None:
+        """At the maximum rate, the blocks that were made; nobody else knows of them."""
+        return self._feed.blocks() if isinstance(self._feed, MaxFeed) else None
 
     def _latencies(self) -> Latencies:
         counts = (self._lag, self._service, self._response)

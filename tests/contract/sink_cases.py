@@ -5,11 +5,15 @@ A new sink joins with one more entry in `CASES`.
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +23,12 @@ import pyarrow.parquet as parquet
 import pytest
 
 from iot_producer.blocks import Block
-from iot_producer.clock import Clock
+from iot_producer.clock import Clock, SystemClock
+from iot_producer.destination import parse_destination
 from iot_producer.encoders.json_rows import JsonEncoder
 from iot_producer.fleet import Fleet, FleetSpec, fleet_of
 from iot_producer.lane import LaneSpec, lane_of
+from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.schema import FIELDS, Kind
 from iot_producer.sinks.clickhouse import ClickHouseSink
 from iot_producer.sinks.clickhouse_client import ClickHouseConfig, connect
@@ -30,8 +36,11 @@ from iot_producer.sinks.json_file import JsonFileSink
 from iot_producer.sinks.memory import MemorySink
 from iot_producer.sinks.null import NullSink
 from iot_producer.sinks.parquet_file import ParquetFileSink
+from iot_producer.sinks.pulsar_native import NativePulsarConfig, NativePulsarSink
 from iot_producer.sinks.sink import Sink
 from iot_producer.sinks.stdout import StdoutSink
+from iot_producer.sources.pulsar import PulsarReaderConfig, PulsarTopicReader
+from iot_producer.stack import StackConfig, StackStatus, default_cache_dir, down, up
 
 FLEET: Fleet = fleet_of(FleetSpec(devices=500, customers=50, sites=20, seed=7))
 LANE = LaneSpec()
@@ -179,6 +188,47 @@ def _chdb() -> Case:
     )
 
 
+def _pulsar(n_partitions: int) -> Case:
+    def topic(directory: Path) -> str:
+        return f"persistent://public/default/{directory.parent.name}-{directory.name}"
+
+    def open_sink(directory: Path, clock: Clock) -> Sink:
+        pulsar = broker()
+        PulsarAdmin(pulsar.admin_url, timeout_s=60).create_topic(topic(directory), n_partitions)
+        hosts = parse_destination(pulsar.pulsar_url, topic(directory)).hosts
+        config = NativePulsarConfig(hosts, topic(directory), "lane-0")
+        return NativePulsarSink(config, FLEET, clock, lambda _: None)
+
+    def texts(directory: Path, sink: Sink) -> list[bytes]:
+        config = PulsarReaderConfig(broker().pulsar_url, topic(directory))
+        reader = PulsarTopicReader(config, SystemClock())
+        try:
+            return [chunk.text(i) for chunk in reader for i in range(chunk.n)]
+        finally:
+            reader.close()
+
+    return Case(
+        open_sink,
+        lambda d, sink: len(texts(d, sink)),
+        lambda d, sink: [row_of(text) for text in texts(d, sink)],
+        texts,
+    )
+
+
+@cache
+def broker() -> StackStatus:
+    """A real Pulsar, from when it is first asked for to the end."""
+    folder = Path(tempfile.mkdtemp(prefix="contract-"))
+    config = StackConfig(state_dir=folder, cache_dir=default_cache_dir(os.environ))
+
+    def end() -> None:
+        down(config, purge=True)
+        shutil.rmtree(folder)
+
+    atexit.register(end)
+    return up(config)
+
+
 CASES = [
     pytest.param(_memory(), id="memory"),
     pytest.param(_memory(partition_of=lambda devices: devices % 3), id="memory-3-partitions"),
@@ -191,4 +241,6 @@ CASES = [
     pytest.param(_parquet(10_000), id="parquet-rotated"),
     pytest.param(_stdout(), id="stdout"),
     pytest.param(_chdb(), id="chdb", marks=pytest.mark.integration),
+    pytest.param(_pulsar(0), id="pulsar", marks=pytest.mark.integration),
+    pytest.param(_pulsar(1), id="pulsar-1-partition", marks=pytest.mark.integration),
 ]

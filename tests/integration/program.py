@@ -25,14 +25,18 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(
-    *arguments: str, cwd: Path | None = None, stdin: Any = None, **env: str
+    *arguments: str,
+    cwd: Path | None = None,
+    stdin: Any = None,
+    patience_s: float = PATIENCE_S,
+    **env: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     return subprocess.run(
         [*PROGRAM, *arguments],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=patience_s,
         check=False,
         cwd=cwd,
         stdin=stdin,

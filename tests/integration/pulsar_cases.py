@@ -11,12 +11,14 @@ import numpy as np
 
 from iot_producer.blocks import Block
 from iot_producer.clock import SystemClock
+from iot_producer.destination import parse_destination
 from iot_producer.encoders.json_rows import JsonEncoder
 from iot_producer.errors import DestinationError
 from iot_producer.fleet import I_CUSTOMER, I_TYPE, FleetSpec, fleet_of
 from iot_producer.lane import LaneSpec, lane_of
 from iot_producer.schema import DEVICE_TYPES
 from iot_producer.sinks.pulsar import PulsarSink, PulsarSinkConfig
+from iot_producer.sinks.pulsar_native import NativePulsarConfig, NativePulsarSink
 from iot_producer.sinks.sink import Receipt, Sent
 from iot_producer.sources.pulsar import PulsarReaderConfig, PulsarTopicReader
 
@@ -27,6 +29,8 @@ _numbers = count()
 
 Stored = tuple[bytes, str, dict[str, str], int]
 """A message's payload, key, properties and event time in ms."""
+
+AnySink = PulsarSink | NativePulsarSink
 
 
 def new_topic(prefix: str = "persistent://public/default") -> str:
@@ -58,14 +62,25 @@ def expected(b: Block) -> list[Stored]:
 
 
 @contextmanager
-def sink(url: str, topic: str, **settings: Any) -> Iterator[PulsarSink]:
+def sink(url: str, topic: str, client: str = "official", **settings: Any) -> Iterator[AnySink]:
+    """An open sink: over our own transport (``native``), or with the ``official`` client."""
     say = settings.pop("say", lambda _: None)
-    config = PulsarSinkConfig(url, topic, **{"producer_name": "lane-0", **settings})
-    opened = PulsarSink(config, FLEET, SystemClock(), say)
+    settings = {"producer_name": "lane-0", **settings}
+    opened: AnySink
+    if client == "native":
+        native = NativePulsarConfig(hosts_of(url), topic, **settings)
+        opened = NativePulsarSink(native, FLEET, SystemClock(), say)
+    else:
+        opened = PulsarSink(PulsarSinkConfig(url, topic, **settings), FLEET, SystemClock(), say)
     try:
         yield opened
     finally:
         opened.close()
+
+
+def hosts_of(url: str) -> tuple[tuple[str, int], ...]:
+    """The hosts of a service URL."""
+    return parse_destination(url, "persistent://public/default/any").hosts
 
 
 class Account:
@@ -76,12 +91,12 @@ class Account:
         self.sent: dict[int, Sent] = {}
         self.receipts: list[Receipt] = []
 
-    def send(self, to: PulsarSink, b: Block) -> None:
+    def send(self, to: AnySink, b: Block) -> None:
         self.blocks[b.first] = b
         self.sent[b.first] = to.send(b)
         self.receipts += to.receipts()
 
-    def drain(self, to: PulsarSink, timeout_s: float = 60.0) -> None:
+    def drain(self, to: AnySink, timeout_s: float = 60.0) -> None:
         to.drain(timeout_s)
         with suppress(DestinationError):  # it has ended, and there are no more
             self.receipts += to.receipts()

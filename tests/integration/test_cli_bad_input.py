@@ -72,7 +72,10 @@ def check(done: subprocess.CompletedProcess[str], code: int, *patterns: str) -> 
         (("run", "--to", "pulsar://"), ("'' is not a host", "write host or host:port")),
         (("run", "--to", "pulsar://h:99999"), ("'99999' is not a port", "1 … 65535")),
         (("run", "--to", "pulsar://h:x"), ("'x' is not a port",)),
-        (("run", "--to", "pulsar+ssl://h"), ("TLS is not supported in this version",)),
+        (
+            ("run", "--to", "pulsar://h", "--tls-trust-store", "ca.pem"),
+            ("--tls-trust-store ca.pem asks for TLS", "pulsar+ssl://"),
+        ),
         (("run", "--to", "clickhouse://h"), ("does not name a table", "/database.table")),
         (("run", "--to", "chdb://db"), ("does not name a directory", "three slashes")),
         (("run", "--to", "out.csv"), ("'out.csv' is not a destination", "known: ")),
@@ -123,13 +126,14 @@ def test_usage(tmp_path: Path, arguments: tuple[str, ...], patterns: tuple[str, 
         ("WORKERS", "many", ("WORKERS is not a whole number: 'many'",)),
         ("PULSAR_URL", "http://h:8080", ("PULSAR_URL", "unknown scheme 'http'")),
         ("PULSAR_TOPIC", "a//b", ("PULSAR_TOPIC", "is not a topic name")),
-        ("PULSAR_TOKEN", "secret", ("PULSAR_TOKEN is set", "not supported in this version")),
+        ("PULSAR_TOKEN", "secret no token", ("PULSAR_TOKEN holds white space",)),
+        ("PULSAR_TOKEN_FILE", "/no/secret", ("/no/secret cannot be read: No such file",)),
     ],
 )
 def test_variables(name: str, value: str, patterns: tuple[str, ...]) -> None:
     done = run("run", "--messages", "10", **{name: value})
     check(done, 2, *map(re.escape, patterns))
-    assert "secret" not in done.stderr
+    assert "secret no token" not in done.stderr
 
 
 @pytest.mark.parametrize(

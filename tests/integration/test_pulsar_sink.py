@@ -1,4 +1,4 @@
-"""The sink and the reader on a real broker that behaves: what was confirmed is what is stored."""
+"""The sinks and the reader on a real broker that behaves: what was confirmed is what is stored."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pulsar_cases import (
     START_NS,
     STEP_NS,
     Account,
+    AnySink,
     block,
     by_key,
     expected,
@@ -28,11 +29,16 @@ from pulsar_cases import (
 from iot_producer.clock import SystemClock
 from iot_producer.errors import ConfigError, DestinationError, RefusedError
 from iot_producer.pulsar.admin import PulsarAdmin
-from iot_producer.sinks.pulsar import PulsarSink
 from iot_producer.sources.pulsar import PulsarReaderConfig, PulsarTopicReader
 from iot_producer.stack import StackStatus
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(params=["official", "native"])
+def client(request: pytest.FixtureRequest) -> str:
+    """With which of the two sinks."""
+    return str(request.param)
 
 
 def java_hash(text: str) -> int:
@@ -44,13 +50,13 @@ def java_hash(text: str) -> int:
 
 @pytest.mark.parametrize("n_partitions", [0, 1, 3])
 def test_all_that_is_confirmed_is_stored_once_as_it_was_made(
-    broker: StackStatus, n_partitions: int
+    broker: StackStatus, client: str, n_partitions: int
 ):
     topic = new_topic()
     PulsarAdmin(broker.admin_url).create_topic(topic, n_partitions)
     blocks = [block(first, 500) for first in range(0, 10_000, 500)] + [block(10_000, 1)]
     account = Account()
-    with sink(broker.pulsar_url, topic) as opened:
+    with sink(broker.pulsar_url, topic, client) as opened:
         assert opened.partitions == n_partitions
         for b in blocks:
             account.send(opened, b)
@@ -66,11 +72,11 @@ def test_all_that_is_confirmed_is_stored_once_as_it_was_made(
         assert found == {p: [r for r in sent if places[r[1]] == p] for p in range(n_partitions)}
 
 
-def test_a_block_gets_one_receipt_for_each_partition(broker: StackStatus):
+def test_a_block_gets_one_receipt_for_each_partition(broker: StackStatus, client: str):
     topic = new_topic()
     PulsarAdmin(broker.admin_url).create_topic(topic, 3)
     account = Account()
-    with sink(broker.pulsar_url, topic) as opened:
+    with sink(broker.pulsar_url, topic, client) as opened:
         account.send(opened, block(0, 300))
         account.drain(opened)
     sent = account.sent[0]
@@ -80,9 +86,9 @@ def test_a_block_gets_one_receipt_for_each_partition(broker: StackStatus):
     assert sent.raw_bytes == sum(len(record[0]) for record in expected(block(0, 300)))
 
 
-def test_an_unpartitioned_block_gets_one_receipt(broker: StackStatus):
+def test_an_unpartitioned_block_gets_one_receipt(broker: StackStatus, client: str):
     account = Account()
-    with sink(broker.pulsar_url, new_topic()) as opened:
+    with sink(broker.pulsar_url, new_topic(), client) as opened:
         account.send(opened, block(0, 2_000))
         account.drain(opened)
     (receipt,) = account.receipts
@@ -92,19 +98,19 @@ def test_an_unpartitioned_block_gets_one_receipt(broker: StackStatus):
 
 
 @pytest.mark.parametrize("compression", ["zstd", "zlib", "snappy", "none"])
-def test_every_compression_can_be_read(broker: StackStatus, compression: str):
+def test_every_compression_can_be_read(broker: StackStatus, client: str, compression: str):
     topic = new_topic()
     account = Account()
-    with sink(broker.pulsar_url, topic, compression=compression) as opened:
+    with sink(broker.pulsar_url, topic, client, compression=compression) as opened:
         account.send(opened, block(0, 100))
         account.drain(opened)
     assert stored(broker.pulsar_url, topic) == {0: expected(block(0, 100))}
 
 
-def test_the_entry_has_the_first_intended_time_as_its_sequence_id(broker: StackStatus):
+def test_the_entry_has_the_first_intended_time_as_its_sequence_id(broker: StackStatus, client: str):
     topic = new_topic()
     account = Account()
-    with sink(broker.pulsar_url, topic) as opened:
+    with sink(broker.pulsar_url, topic, client) as opened:
         account.send(opened, block(42, 10))
         account.drain(opened)
     address = urlsplit(broker.admin_url)
@@ -121,10 +127,10 @@ def test_the_entry_has_the_first_intended_time_as_its_sequence_id(broker: StackS
     assert headers["x-pulsar-num-batch-message"] == "10"
 
 
-def test_the_client_of_others_reads_the_same(broker: StackStatus):
+def test_the_client_of_others_reads_the_same(broker: StackStatus, client: str):
     topic = new_topic()
     account = Account()
-    with sink(broker.pulsar_url, topic) as opened:
+    with sink(broker.pulsar_url, topic, client) as opened:
         account.send(opened, block(0, 50))
         account.drain(opened)
     logger = pulsar.FileLogger(pulsar.LoggerLevel.Error, "/dev/null")
@@ -137,9 +143,9 @@ def test_the_client_of_others_reads_the_same(broker: StackStatus):
     assert found == expected(block(0, 50))
 
 
-def test_the_queue_is_bounded_and_sending_waits_for_room(broker: StackStatus):
+def test_the_queue_is_bounded_and_sending_waits_for_room(broker: StackStatus, client: str):
     account = Account()
-    with sink(broker.pulsar_url, new_topic(), max_pending=250) as opened:
+    with sink(broker.pulsar_url, new_topic(), client, max_pending=250) as opened:
         for first in range(0, 5_000, 100):
             account.send(opened, block(first, 100))
             assert opened.n_pending <= 250
@@ -157,26 +163,28 @@ def test_a_block_that_does_not_fit_into_an_entry_is_refused(broker: StackStatus)
     assert caught.value.hint == "lower --block-records to 12"
 
 
-def test_the_name_is_taken_while_it_is_used_and_free_afterwards(broker: StackStatus):
+def test_the_name_is_taken_while_it_is_used_and_free_afterwards(broker: StackStatus, client: str):
     topic, said = new_topic(), list[str]()
     with (
-        sink(broker.pulsar_url, topic),
+        sink(broker.pulsar_url, topic, client),
         pytest.raises(RefusedError, match="producer lane-0 is at work on") as caught,
-        sink(broker.pulsar_url, topic, name_wait_s=0.5, say=said.append),
+        sink(broker.pulsar_url, topic, client, name_wait_s=0.5, say=said.append),
     ):
         pass
     assert "SHARD" in caught.value.hint
     assert said
-    with sink(broker.pulsar_url, topic) as again:
+    with sink(broker.pulsar_url, topic, client) as again:
         assert again.n_pending == 0
 
 
-def test_a_topic_that_is_not_created_is_told(broker: StackStatus):
+def test_a_topic_that_is_not_created_is_told(broker: StackStatus, client: str):
     admin = PulsarAdmin(broker.admin_url)
-    admin.call("PUT", "/admin/v2/namespaces/public/strict")
-    admin.set_policy("public/strict", "autoTopicCreation", {"allowAutoTopicCreation": False})
-    topic = new_topic("persistent://public/strict")
-    with pytest.raises(RefusedError) as caught, sink(broker.pulsar_url, topic):
+    admin.call("PUT", f"/admin/v2/namespaces/public/strict-{client}")
+    admin.set_policy(
+        f"public/strict-{client}", "autoTopicCreation", {"allowAutoTopicCreation": False}
+    )
+    topic = new_topic(f"persistent://public/strict-{client}")
+    with pytest.raises(RefusedError) as caught, sink(broker.pulsar_url, topic, client):
         pass
     assert topic in caught.value.message
     assert "--create-topic" in caught.value.hint
@@ -184,28 +192,29 @@ def test_a_topic_that_is_not_created_is_told(broker: StackStatus):
         stored(broker.pulsar_url, topic)
 
 
-def test_a_namespace_that_does_not_exist_is_told(broker: StackStatus):
+def test_a_namespace_that_does_not_exist_is_told(broker: StackStatus, client: str):
     topic = new_topic("persistent://nobody/nowhere")
     with (
         pytest.raises(RefusedError, match="does not exist"),
-        sink(broker.pulsar_url, topic, give_up_after_s=2.0),
+        sink(broker.pulsar_url, topic, client, give_up_after_s=2.0),
     ):
         pass
 
 
 def test_with_deduplication_what_was_stored_before_fails_and_what_follows_is_stored(
     broker: StackStatus,
+    client: str,
 ):
     admin = PulsarAdmin(broker.admin_url)
-    admin.call("PUT", "/admin/v2/namespaces/public/once")
-    admin.set_deduplication("public/once", True)
-    topic = new_topic("persistent://public/once")
+    admin.call("PUT", f"/admin/v2/namespaces/public/once-{client}")
+    admin.set_deduplication(f"public/once-{client}", True)
+    topic = new_topic(f"persistent://public/once-{client}")
     admin.create_topic(topic, 2)
     first, second = Account(), Account()
-    with sink(broker.pulsar_url, topic) as opened:
+    with sink(broker.pulsar_url, topic, client) as opened:
         first.send(opened, block(0, 200))
         first.drain(opened)
-    with sink(broker.pulsar_url, topic) as opened:
+    with sink(broker.pulsar_url, topic, client) as opened:
         second.send(opened, block(0, 200))
         second.send(opened, block(200, 200))
         second.drain(opened)
@@ -256,11 +265,12 @@ class StoppedError(DestinationError):
 
 def test_what_a_signal_handler_raises_ends_sending_and_nothing_of_the_block_is_confirmed(
     broker: StackStatus,
+    client: str,
 ):
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise StoppedError("stopped")
 
-    def send_all(to: PulsarSink) -> None:
+    def send_all(to: AnySink) -> None:
         for first in range(0, 10_000_000, 1_000):
             account.send(to, block(first, 1_000))
 
@@ -269,7 +279,7 @@ def test_what_a_signal_handler_raises_ends_sending_and_nothing_of_the_block_is_c
     assert main is not None
     timer = threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGUSR1))
     try:
-        with sink(broker.pulsar_url, new_topic()) as opened:
+        with sink(broker.pulsar_url, new_topic(), client) as opened:
             timer.start()
             with pytest.raises(StoppedError):
                 send_all(opened)
@@ -284,20 +294,26 @@ def test_what_a_signal_handler_raises_ends_sending_and_nothing_of_the_block_is_c
 FORGOTTEN = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from pulsar_cases import FLEET, block, PulsarSink, PulsarSinkConfig, SystemClock
-sink = PulsarSink(PulsarSinkConfig(sys.argv[2], sys.argv[3]), FLEET, SystemClock(), print)
+import pulsar_cases as cases
+url, topic, client = sys.argv[2:]
+if client == "native":
+    config = cases.NativePulsarConfig(cases.hosts_of(url), topic)
+    sink = cases.NativePulsarSink(config, cases.FLEET, cases.SystemClock(), print)
+else:
+    config = cases.PulsarSinkConfig(url, topic)
+    sink = cases.PulsarSink(config, cases.FLEET, cases.SystemClock(), print)
 for first in range(0, 5000, 500):
-    sink.send(block(first, 500))
+    sink.send(cases.block(first, 500))
 """
 
 
 def test_a_program_that_forgets_to_close_ends_quietly(
-    broker: StackStatus, request: pytest.FixtureRequest
+    broker: StackStatus, client: str, request: pytest.FixtureRequest
 ):
     folder = str(request.path.parent)
     for _ in range(5):
         ended = subprocess.run(
-            [sys.executable, "-c", FORGOTTEN, folder, broker.pulsar_url, new_topic()],
+            [sys.executable, "-c", FORGOTTEN, folder, broker.pulsar_url, new_topic(), client],
             capture_output=True,
             text=True,
             timeout=60,
@@ -305,17 +321,17 @@ def test_a_program_that_forgets_to_close_ends_quietly(
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-def test_closing_ends_the_threads(broker: StackStatus):
+def test_closing_ends_the_threads(broker: StackStatus, client: str):
     def n_threads() -> int:
         with open("/proc/self/status") as lines:
             return int(next(line for line in lines if line.startswith("Threads:")).split()[1])
 
     clock, topic = SystemClock(), new_topic()
-    with sink(broker.pulsar_url, topic):
+    with sink(broker.pulsar_url, topic, client):
         pass
     before = n_threads()
     for _ in range(3):
-        with sink(broker.pulsar_url, topic) as opened:
+        with sink(broker.pulsar_url, topic, client) as opened:
             opened.send(block(0, 10))
             assert n_threads() > before
     deadline_ns = clock.now_ns() + 5_000_000_000

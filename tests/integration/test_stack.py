@@ -270,6 +270,11 @@ def test_confirmed_data_survive_a_kill(own: StackConfig) -> None:
     assert said[0] == "the broker of stack 'default' ended without being taken down"
     assert second.pid != first.pid
     assert read(second, "survivors") == [b"a", b"b"]
+    # The storage's old registration went before the start, and so is not fought over after it.
+    cleared = (own.home / "logs" / "unclean-end.log").read_text()
+    assert "Deleting path: /ledgers/available/127.0.0.1:" in cleared
+    log = Path(second.log_file).read_text().splitlines()
+    assert not [line for line in log if "/ledgers/available" in line and "invalidated" in line]
 
 
 def test_it_outlives_the_process_that_started_it(own: StackConfig) -> None:

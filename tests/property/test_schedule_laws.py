@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iot_producer.rate_curve import RateCurve, Segment, floor_line
-from iot_producer.schedule import ConstantSchedule, MaxRate, Schedule, limit, schedule_from_toml
+from iot_producer.schedule import (
+    ConstantSchedule,
+    MaxRate,
+    Schedule,
+    ShapedSchedule,
+    limit,
+    schedule_from_spec,
+    schedule_from_toml,
+)
 
 S = 10**9
 
@@ -70,7 +79,14 @@ bursts = st.builds(
     durations_ns,
     durations_ns,
 )
-schedules = st.one_of(constants, ramps, steps, waves, bursts)
+whole_schedules = st.one_of(constants, ramps, steps, waves, bursts)
+# From a later message on, as far as a grid has come that began with the epoch.
+later_schedules = st.builds(
+    lambda schedule, first: replace(schedule, first=first),
+    whole_schedules,
+    st.one_of(st.integers(1, 5000), st.integers(1, 10**15)),
+)
+schedules = st.one_of(whole_schedules, later_schedules)
 # Up to an epoch-based number at a high rate.
 messages = st.one_of(st.integers(0, 5000), st.integers(0, 10**15))
 
@@ -140,6 +156,27 @@ def test_limits_cut_and_change_nothing_else(schedule: Schedule, n: int, duration
     if in_time:
         assert limit(schedule, duration_ns=duration_ns).n_messages == in_time
         assert schedule.due_ns(in_time - 1) < duration_ns <= schedule.due_ns(in_time)
+
+
+@settings(deadline=None)
+@given(whole_schedules, st.integers(0, 10**15), st.integers(0, 5000))
+def test_from_a_later_message_on_it_is_the_same(whole: Schedule, first: int, n: int):
+    assert isinstance(whole, ConstantSchedule | ShapedSchedule)
+    later = replace(whole, first=first)
+    assert later.start_ns == whole.due_ns(first)
+    assert later.start_ns + later.due_ns(n) == whole.due_ns(first + n)
+    assert schedule_from_spec(later.to_spec()) == later
+    assert later.rate_at(S) == whole.rate_at(later.start_ns + S)
+
+
+@settings(deadline=None)
+@given(whole_schedules, st.integers(0, 2 * 10**9 * S))
+def test_at_a_time_begins_with_the_first_message_that_is_due_then(whole: Schedule, at_ns: int):
+    assert isinstance(whole, ConstantSchedule | ShapedSchedule)
+    found = whole.at(at_ns)
+    assert whole.due_ns(found.first) >= at_ns
+    assert found.first == 0 or whole.due_ns(found.first - 1) < at_ns
+    assert found.at(at_ns) == found
 
 
 @settings(deadline=None)

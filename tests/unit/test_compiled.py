@@ -8,7 +8,9 @@ import pytest
 
 PROGRAM = """
 import numpy as np
-from iot_producer.compiled import JIT, entry, inlined, load8, prefetch_row, store8
+from iot_producer.compiled import (
+    JIT, copy_row, entry, inlined, load8, prefetch_row, store8, store32, transpose16
+)
 
 @inlined
 def twice(word):
@@ -18,6 +20,29 @@ def twice(word):
 def move(target, source, position, rows):
     prefetch_row(rows, 1)
     store8(target, position, twice(load8(source, position + 1)))
+
+@entry
+def turn(columns, rows, table):
+    for i in range(16):
+        copy_row(rows, i + 1, table, 15 - i)
+    transpose16(columns, 16, rows, 1)
+
+@entry
+def fill(target):
+    store32(target, 1, np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4 << 56))
+
+table = np.arange(256, dtype=np.int32).reshape(16, 16)
+columns, rows = np.zeros((16, 48), dtype=np.int32), np.zeros((18, 16), dtype=np.int32)
+turn(columns, rows, table)
+expected = np.zeros((16, 48), dtype=np.int32)
+expected[:, 16:32] = table[::-1].T
+assert (columns == expected).all(), columns
+assert (rows[1:17] == table[::-1]).all() and not rows[[0, 17]].any(), rows
+
+words = np.zeros(34, dtype=np.uint8)
+fill(words)
+assert np.flatnonzero(words).tolist() == [1, 9, 17, 32], words
+assert words[[1, 9, 17, 32]].tolist() == [1, 2, 3, 4], words
 
 target = np.zeros(20, dtype=np.uint8)
 source = np.arange(20, dtype=np.uint8)

@@ -31,6 +31,10 @@ TOPIC = "persistent://public/default/iot-sensor-data"
             ),
         ),
         (
+            "pulsar+ssl://h,10.0.0.1:6652",
+            Destination(Scheme.PULSAR, hosts=(("h", 6651), ("10.0.0.1", 6652)), tls=True),
+        ),
+        (
             "clickhouse://h/benchmark.sensors_local",
             Destination(
                 Scheme.CLICKHOUSE,
@@ -71,6 +75,7 @@ def test_every_form(text: str, expected: Destination) -> None:
     "text",
     [
         "pulsar://broker:6650,[::1]:6650",
+        "pulsar+ssl://broker:6651,[::1]:6652",
         "clickhouse://h:8123/d.t",
         "chdb:///var/lib/iot",
         "out.jsonl",
@@ -120,7 +125,8 @@ def test_only_files_of_our_own_are_files() -> None:
         ("pulsar://h:65x", "'65x' is not a port", ""),
         ("pulsar://h:6650/my-topic", "ends with its port", "--topic my-topic"),
         ("pulsar://h:6650?a=b", "no parameters", ""),
-        ("pulsar+ssl://h:6651", "TLS is not supported in this version", "pulsar://"),
+        ("pulsar+ssl://token@h:6651", "takes no user and password", "PULSAR_TOKEN"),
+        ("pulsar+tls://h:6651", "unknown scheme 'pulsar+tls'", "did you mean pulsar+ssl://?"),
         ("clickhouse://h", "does not name a table", "benchmark.sensors_local"),
         ("clickhouse://h/db", "does not name a table", ""),
         ("clickhouse://h/d.t;drop", "does not name a table", ""),
@@ -222,8 +228,9 @@ def test_topic_mistakes(text: str, message: str) -> None:
 def test_the_admin_url() -> None:
     assert parse_admin_url("http://h:8080/") == "http://h:8080"
     assert parse_admin_url("http://[::1]:8080") == "http://[::1]:8080"
+    assert parse_admin_url("https://h:8443/") == "https://h:8443"
     for text, message in (
-        ("https://h", "TLS is not supported"),
+        ("https://", "not the address"),
         ("h:8080", "not the address"),
         ("http://me:hunter2@h", "not the address"),
         ("http://h:99999", "not a port"),

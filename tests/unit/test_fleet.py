@@ -9,7 +9,7 @@ from iot_producer.errors import ConfigError
 from iot_producer.fleet import (
     D_BATTERY_PACE,
     D_BATTERY_START,
-    D_BOOT_HOURS,
+    D_BOOTS,
     D_KEY_HIGH,
     D_KEY_LOW,
     D_LAMPS,
@@ -136,7 +136,8 @@ def test_what_is_fixed_about_a_device(seed: int):
     assert 399 < life_days.max() <= 400.1
     assert device[:, D_BATTERY_START].min() == 0
     assert device[:, D_BATTERY_START].max() < 1 << 30
-    assert set(np.unique(device[:, D_BOOT_HOURS]).tolist()) == {24 * d for d in range(3, 29)}
+    boots = set(np.unique(device[:, D_BOOTS]).tolist())
+    assert boots == {(2**21 // days + 1) * 32 + days for days in range(3, 29)}
     assert device[:, D_SIGNAL].min() >= -860
     assert device[:, D_SIGNAL].max() == -425
     assert device[:, D_LAMPS].min() == 3_200
@@ -189,7 +190,7 @@ def test_neighbouring_seeds_share_nothing(first: int):
     limit = 5 / np.sqrt(100_000)
     for table, columns in (
         ("identity", (I_TYPE, I_CUSTOMER)),
-        ("device", (D_TEMPERATURE_BIAS, D_BOOT_HOURS, D_LAMPS, D_BATTERY_START, D_SIGNAL)),
+        ("device", (D_TEMPERATURE_BIAS, D_BOOTS, D_LAMPS, D_BATTERY_START, D_SIGNAL)),
     ):
         for column in columns:
             a, b = getattr(one, table)[:, column], getattr(other, table)[:, column]

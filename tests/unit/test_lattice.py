@@ -5,7 +5,17 @@ import pytest
 
 from iot_producer import lattice
 from iot_producer.fleet import INDEX_STEP, mix
-from iot_producer.lattice import BELL_SIGMA, SMOOTH_SIGMA, bell, clamped, share, sine, smooth, word
+from iot_producer.lattice import (
+    BELL_SIGMA,
+    SMOOTH_SIGMA,
+    bell,
+    clamped,
+    reciprocal,
+    share,
+    sine,
+    smooth,
+    word,
+)
 
 KEY, STREAM = np.uint64(0x123456789ABCDEF0), np.uint64(0x0FEDCBA987654321)
 
@@ -75,3 +85,11 @@ def test_sine_of_turns():
 
 def test_clamped():
     assert [clamped(value, -3, 5) for value in (-9, -3, 0, 5, 6)] == [-3, -3, 0, 5, 5]
+
+
+@pytest.mark.parametrize("divisor", [1, 3, 7, 15, 16, 600, 999, 1_000])
+def test_multiplying_with_a_reciprocal_divides(divisor: int):
+    bits = 30
+    values = np.arange((2**bits - 1) // divisor - 100_000, (2**bits - 1) // divisor + 1)
+    for part in (values[values >= 0], np.arange(100_000)):
+        assert (part * reciprocal(divisor, bits) >> bits == part // divisor).all()

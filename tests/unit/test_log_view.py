@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fake_run import START_NS, S, broken_lane, latencies, report, snapshot, steady
 
 from iot_producer.clock import ManualClock
+from iot_producer.gap import STORED_BEFORE
 from iot_producer.latency import Latencies
 from iot_producer.log_view import LogView, QuietView
-from iot_producer.outcome import TallySnapshot
+from iot_producer.outcome import LaneRanges, TallySnapshot
+from iot_producer.ranges import RangeSet
+from iot_producer.report import LaneReport
 
 
 def lines_of(json: bool = False, interval_s: float = 10) -> tuple[list[str], LogView]:
@@ -65,6 +69,40 @@ def test_when_nothing_leaves_the_lag_of_the_moment_is_told() -> None:
     ]
 
 
+def test_the_lane_is_told_where_it_was_claimed() -> None:
+    lines, view = lines_of()
+    for each in steady(10):
+        view.draw(replace(each, lane=2))
+    assert lines[0].endswith(" | 0.54 MB/s | lane 2")
+    lines, view = lines_of(json=True)
+    for each in steady(10):
+        view.draw(replace(each, lane=2))
+    assert json.loads(lines[0])["lane"] == 2
+    lines, view = lines_of(json=True)
+    view.close(report(lane=2))
+    assert json.loads(lines[0])["lane"] == 2
+
+
+def test_what_was_stored_before_is_no_failure() -> None:
+    lane = LaneReport(
+        0,
+        TallySnapshot(100, 60, 60, 0, 40),
+        LaneRanges(
+            confirmed=RangeSet([(40, 100)]),
+            not_sent=RangeSet([(0, 40)]),
+            not_sent_reasons={STORED_BEFORE: 40},
+        ),
+    )
+    lines, view = lines_of(json=True)
+    view.close(report(lanes=[lane]))
+    found = json.loads(lines[0])
+    assert (found["level"], found["complete"], found["not_sent"]) == ("info", True, 40)
+    lines = []
+    quiet = QuietView(lines.append)
+    quiet.close(report(lanes=[lane]))
+    assert lines == []
+
+
 def test_json_lines() -> None:
     lines, view = lines_of(json=True)
     for each in steady(10):
@@ -77,6 +115,7 @@ def test_json_lines() -> None:
         "event": "stats",
         "interval_s": 10.0,
         "n_lanes": 1,
+        "lane": None,
         "target_per_s": 1000.0,
         "sent_per_s": 1000.0,
         "confirmed_per_s": 1000.0,

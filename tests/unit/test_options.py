@@ -36,6 +36,14 @@ NAMED_IN_THE_PRODUCT = {
     "--warm-up": "IOT_PRODUCER_WARM_UP",
     "--on-overload": "IOT_PRODUCER_ON_OVERLOAD",
     "--admin-url": "PULSAR_ADMIN_URL",
+    "--client": "IOT_PRODUCER_CLIENT",
+    "--on-gap": "IOT_PRODUCER_ON_GAP",
+    "--max-gap": "IOT_PRODUCER_MAX_GAP",
+    "--token-file": "PULSAR_TOKEN_FILE",
+    "--tls-trust-store": "PULSAR_TLS_TRUST_STORE",
+    "--tls-certificate": "PULSAR_TLS_CERTIFICATE",
+    "--tls-key": "PULSAR_TLS_KEY",
+    "--tls-verify-host": "PULSAR_TLS_VERIFY_HOST",
 }
 
 
@@ -71,7 +79,11 @@ def test_every_option_is_complete(option: Option) -> None:
     assert all(re.fullmatch(r"--[a-z][a-z-]+|-[a-z]", flag) for flag in option.flags)
     assert re.fullmatch(r"[A-Z][A-Z_]+", option.variable)
     # Only the setting that names the TOML file cannot stand in it.
-    assert re.fullmatch(r"[a-z]+\.[a-z_]+", option.key) or option.name == "config"
+    # A secret stands in neither a file nor the list of processes.
+    is_secret = option.kind is Kind.SECRET
+    assert re.fullmatch(r"[a-z]+\.[a-z_]+", option.key) or option.name == "config" or is_secret
+    assert bool(option.flags) != is_secret
+    assert not (is_secret and option.key)
     assert re.fullmatch(r"[A-Z].*\.", option.help)
     assert {*option.commands} - {*COMMANDS} == set()
     assert option.commands

@@ -33,6 +33,25 @@ def test_finds_each_message_of_the_lanes_it_knows_and_of_no_other():
         assert messages.tolist() == [*range(n), *[-1] * (110 - n)]
 
 
+def test_finds_the_messages_of_a_claimed_lane():
+    """A grid from the epoch on, with a rate that shares no unit with it; any place of the cycle."""
+    schedule = ConstantSchedule(Fraction(7000, 9)).at(START_NS)
+    for offset in (1, 17, 49):
+        index = PlanIndex(
+            SMALL, schedule, schedule.start_ns, 2, [LanePart(0, 300), LanePart(1, 280)], offset
+        )
+        for lane, n in ((0, 300), (1, 280)):
+            plan = Plan(SMALL, LaneSpec(lane, 2, offset), schedule, schedule.start_ns)
+            block = plan.block(0, 310)
+            slots, messages = index.find(block.devices.astype(np.int64), block.times_ms)
+            assert slots.tolist() == [lane] * n + [-1] * (310 - n)
+            assert messages.tolist() == [*range(n), *[-1] * (310 - n)]
+            assert [index.device(lane, i) for i in range(n)] == block.devices[:n].tolist()
+            assert [index.intended_ns(lane, i) for i in range(n)] == block.intended_ns[:n].tolist()
+            edges = block.intended_ns[:n:13]
+            assert index.n_before(lane, edges).tolist() == list(range(0, n, 13))
+
+
 def test_what_is_off_by_a_millisecond_or_a_device_is_found_nowhere():
     index = PlanIndex(SMALL, RATE, START_NS, 1, [LanePart(0, 500)])
     block = Plan(SMALL, LaneSpec(), RATE, START_NS).block(0, 500)

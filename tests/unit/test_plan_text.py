@@ -50,12 +50,13 @@ def test_a_plan() -> None:
         "Compression  lz4",
         "Fleet        500 devices of 500 customers at 500 sites, seed 1",
         "Schedule     5,000 msg/s",
-        "Lanes        1, 1 worker",
+        "Lanes        the first that is free on the broker, 1 worker",
         "Start        now",
         "Duration     20 s",
         "Messages     100,000",
         "Bytes        about 53.9 MB as JSON (539 bytes a record), before compression; 2.69 MB/s",
         "Overload     catch-up: late messages are sent late, and their lag is counted",
+        "Gap          skip: what a resumed lane left out is not sent, and named in the report",
         "Report       run.json",
     ]
     given, usual = settings.split("Defaults\n")
@@ -67,8 +68,18 @@ def test_a_plan() -> None:
         ["--duration", "20s", "--duration"],
         ["--report", "run.json", "--report"],
     ]
-    assert "  --seed            1" in usual.splitlines()
-    assert "  --warm-up         0s" in usual.splitlines()
+    assert "  --seed             1" in usual.splitlines()
+    assert "  --warm-up          0s" in usual.splitlines()
+
+
+def test_what_fills_a_gap_and_who_claims_no_lane() -> None:
+    found = rows(run(on_gap="catch-up", max_gap="90s", workers="2"))
+    assert found["Gap"] == "catch-up: what a resumed lane left out in the last 1 min 30 s is sent late"
+    assert found["Lanes"] == "the first that is free on the broker, 2 workers"
+    for flags in ({"shard": "0/1"}, {"client": "official"}, {"to": "null:"}):
+        found = rows(run(**flags))
+        assert "Gap" not in found
+        assert found["Lanes"] == "1, 1 worker"
 
 
 def test_passwords_stay_hidden() -> None:

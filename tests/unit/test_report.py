@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from iot_producer.errors import ReportError
+from iot_producer.gap import STORED_BEFORE, Gap
 from iot_producer.latency import Histogram, Latencies, empty_counts
 from iot_producer.latency_counts import count_latencies
 from iot_producer.report import LaneReport, RunReport, iso_time, without_secrets
+from iot_producer.report_text import checksum_of
 from iot_producer.tally import LaneTally
 
 START_NS = 1_795_363_200_123_456_789
@@ -64,12 +66,10 @@ TEXT = REPORT.to_json()
 
 def changed(change: Callable[[dict[str, Any]], object]) -> str:
     """The report with a change that someone made on purpose: the checksum is right again."""
-    import iot_producer.report as module
-
     body = json.loads(TEXT)
     del body["checksum"]
     change(body)
-    return json.dumps({**body, "checksum": module._checksum(body)})
+    return json.dumps({**body, "checksum": checksum_of(body)})
 
 
 def test_reads_back_what_was_written():
@@ -98,6 +98,88 @@ def test_totals_are_sums_of_lanes():
     assert summary["n"] == 1600
     assert summary["p50_ms"] == pytest.approx(3.0, rel=0.003)
     assert summary["max_ms"] == 5.0
+
+
+class TestClaimedLanes:
+    GAP = Gap(START_NS - 10**9, START_NS, 1000, ((START_NS - 10**9, -1), (START_NS,)))
+    LOST = replace(REPORT, lane=0, offset=70, stop_reason="lane 0 was lost", lanes=[lane(3)])
+    WHOLE = replace(REPORT, lane=2, offset=7, gap=GAP, earlier=[LOST])
+
+    def test_a_lane_its_gap_and_earlier_episodes_are_read_back(self):
+        text = self.WHOLE.to_json()
+        report = RunReport.from_json(text, data_version=3)
+        assert report == self.WHOLE
+        assert report.to_json() == text
+        assert (report.lane, report.offset, report.gap) == (2, 7, self.GAP)
+        (earlier,) = report.earlier
+        assert earlier == self.LOST
+        assert json.loads(text)["plan"]["lane"] == 2
+
+    def test_episodes_are_reports_of_their_own(self):
+        first, second = self.WHOLE.episodes
+        assert first == self.LOST
+        assert second == replace(self.WHOLE, earlier=())
+        assert [len(each.lanes) for each in (first, second)] == [1, 2]
+        assert RunReport.from_json(first.to_json()) == first
+        assert REPORT.episodes == (REPORT,)
+
+    def test_totals_are_those_of_all_episodes(self):
+        assert self.WHOLE.tally.scheduled == 3000
+        assert self.WHOLE.latencies.lag.n == 2400
+        assert self.WHOLE.total_raw_bytes == 2 * 5_000_000
+        assert json.loads(self.WHOLE.to_json())["tally"]["scheduled"] == 3000
+
+    def test_what_was_stored_before_is_no_debt(self):
+        tally = LaneTally()
+        tally.schedule_to(100)
+        tally.skip(0, 30, STORED_BEFORE)
+        tally.sent(30, 90)
+        tally.confirmed(30, 90, None, 60)
+        tally.skip(90, 100, STORED_BEFORE)
+        ranges = tally.ranges()
+        report = replace(REPORT, lanes=[LaneReport(0, tally.snapshot(), ranges)])
+        assert report.n_stored_before == 40
+        assert report.is_complete
+        assert not report.tally.complete
+        other = replace(ranges, not_sent_reasons={STORED_BEFORE: 39, "overload": 1})
+        assert not replace(report, lanes=[LaneReport(0, tally.snapshot(), other)]).is_complete
+        assert not replace(report, earlier=[self.LOST]).is_complete
+
+    def test_a_report_of_before_there_were_any_is_read(self):
+        def as_format_1(body: dict[str, Any]) -> None:
+            body["format_version"] = 1
+            del body["earlier"], body["gap"], body["plan"]["lane"], body["plan"]["offset"]
+
+        report = RunReport.from_json(changed(as_format_1), data_version=3)
+        assert report == REPORT
+        assert (report.lane, report.offset, report.gap, report.earlier) == (None, 0, None, ())
+
+    @pytest.mark.parametrize(
+        ("change", "problem"),
+        [
+            (lambda b: b["plan"].update(offset=-1), "place -1 of the devices"),
+            (lambda b: b["plan"].update(offset="5"), "'offset'"),
+            (lambda b: b["plan"].update(lane="5"), "'lane'"),
+            (lambda b: b.update(gap=5), "'gap'"),
+            (lambda b: b["gap"].update(until_ns=0), "not a gap"),
+            (lambda b: b.update(earlier=5), "earlier episodes are not objects"),
+            (lambda b: b.update(earlier=[5]), "earlier episodes are not objects"),
+            (lambda b: b["earlier"][0].pop("lanes"), "'lanes' is missing"),
+            (lambda b: b["earlier"].clear(), "sum of its lanes"),
+        ],
+    )
+    def test_what_contradicts_itself_is_refused(
+        self, change: Callable[[dict[str, Any]], object], problem: str
+    ):
+        body = json.loads(self.WHOLE.to_json())
+        del body["checksum"]
+        change(body)
+        with pytest.raises(ReportError, match=problem):
+            RunReport.from_json(json.dumps({**body, "checksum": checksum_of(body)}))
+
+    def test_an_earlier_episode_has_none_itself(self):
+        with pytest.raises(ValueError, match="has earlier episodes"):
+            replace(REPORT, earlier=[self.WHOLE])
 
 
 def test_holds_no_secret():

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from iot_producer.expectation import MAY, MUST, MUST_NOT, Expectation
-from iot_producer.sighting_counts import COUNT_MASK, FATE_SHIFT, mark_order
+from iot_producer.expectation import MAY, MUST, MUST_NOT, OPEN, Expectation
+from iot_producer.sighting_counts import COUNT_MASK, EITHER, FATE_SHIFT, mark_order
 from iot_producer.sightings import Sightings
 
 
@@ -86,12 +86,41 @@ def test_counts_stop_at_their_end_without_changing_the_fate():
     assert mark(sightings, 0, 2) == [(MAY, COUNT_MASK)]
 
 
-def test_late_is_what_comes_first_after_a_later_one_of_its_device():
+def test_late_is_what_comes_after_a_later_one_of_its_device():
     newest = np.full(3, -1, dtype=np.int64)
     devices = np.array([0, 1, 0, 0, 1, 0, 0], dtype=np.int64)
-    messages = np.array([5, 9, 7, 6, 8, 6, 8], dtype=np.int64)
-    before = np.array([0, 0, 0, 0, 0, 1, 0], dtype=np.uint8)
+    times_ms = np.array([5, 9, 7, 6, 8, 7, 8], dtype=np.int64)
     late = np.empty(7, dtype=np.bool_)
-    mark_order(newest, devices, messages, before, late)
+    mark_order(newest, devices, times_ms, late)
     assert late.tolist() == [False, False, False, True, True, False, False]
     assert newest.tolist() == [8, 9, -1]
+
+
+def test_only_messages_that_are_meant_are_counted():
+    fates = ((0, MUST), (2, MAY), (4, MUST_NOT), (6, OPEN))
+    sightings = Sightings([expectation(8, *fates)], page_bits=2)
+    slots = np.zeros(8, dtype=np.int64)
+    everything = np.arange(8, dtype=np.int64)
+
+    def took(fates: int, seen: int) -> list[int]:
+        return np.flatnonzero(sightings.mark_some(slots, everything, fates, seen)[1]).tolist()
+
+    assert took(1 << MUST | 1 << OPEN, 1) == []
+    assert took(1 << MUST | 1 << OPEN, 0) == [0, 1, 6, 7]
+    assert took(1 << MUST | 1 << MAY, 0) == [2, 3]
+    assert took(1 << MUST | 1 << MAY, 1) == [0, 1, 2, 3]
+    assert took(1 << MUST_NOT, EITHER) == [4, 5]
+    assert sightings.counts_of(0, everything).tolist() == [2, 2, 2, 2, 1, 1, 1, 1]
+    # In one call the second sighting of a message is no first one.
+    twice = np.array([5, 5], dtype=np.int64)
+    before, counted = Sightings([expectation(8)]).mark_some(slots[:2], twice, 1 << MUST, 0)
+    assert (before.tolist(), counted.tolist()) == ([0, 1], [True, False])
+
+
+def test_a_part_of_the_messages_is_missing_what_it_misses():
+    sightings = Sightings([expectation(50, (0, MUST), (20, MAY), (30, MUST))], page_bits=4)
+    mark(sightings, 0, 7, 8, 40)
+    found = [r for part in sightings.missing(0, 5, 41) for r in part.tolist()]
+    assert found == [[5, 7], [9, 16], [16, 20], [30, 32], [32, 40]]
+    assert list(sightings.missing(0, 20, 30)) == []
+    assert list(sightings.missing(0, 50, 60)) == []

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from iot_producer import signals
-from iot_producer.fleet import D_BATTERY_PACE, D_BOOT_HOURS, FleetSpec, fleet_of
+from iot_producer.fleet import D_BATTERY_PACE, D_BOOTS, FleetSpec, fleet_of
 from iot_producer.schema import FIELDS
 from iot_producer.signals import N_READINGS, readings_of
 
@@ -68,7 +68,7 @@ def test_counters_grow_between_boots(start: int):
         ):
             for part in np.split(values[reading], boots):
                 assert (np.diff(part) >= 0).all(), reading
-        hours = int(FLEET.device[device, D_BOOT_HOURS])
+        hours = 24 * (int(FLEET.device[device, D_BOOTS]) & 31)
         assert 90 * 24 / hours - 1.6 <= len(boots) <= 90 * 24 / hours + 1.6
         # Boots are within the first half of their epoch: 0.5 to 1.5 epochs apart.
         apart = np.diff(boots)

@@ -6,7 +6,9 @@ from io import StringIO
 from fake_run import START_NS, S, broken_lane, report
 from rich.console import Console
 
+from iot_producer.gap import STORED_BEFORE, Gap
 from iot_producer.outcome import LaneRanges, TallySnapshot
+from iot_producer.ranges import RangeSet
 from iot_producer.report import LaneReport, RunReport, iso_time
 from iot_producer.summary import styled_summary, summary
 from iot_producer.tally import LaneTally
@@ -52,6 +54,53 @@ def test_a_run_in_which_much_went_wrong() -> None:
     assert row(text, "Not sent") == "4,000: later than 1 s (2,000), connection lost (2,000)"
     assert row(text, "Error") == "connection lost"
     assert row(text, "Report") == "not kept; --report FILE keeps it, and verify needs it"
+
+
+def test_a_claimed_lane_that_had_a_run_before() -> None:
+    since_ns = START_NS - 12 * S
+    gap = Gap(since_ns, START_NS, 11_999, ((since_ns,),))
+    text = summary(report(lane=2, offset=5, gap=gap))
+    assert row(text, "Plan") == "1,000 msg/s; 100,000 devices, seed 7, lane 2"
+    assert row(text, "Lane") == (
+        "not sent: the 12 s (11,999 messages) after the lane's last message, "
+        "2026-11-22 15:59:48 UTC"
+    )
+    filled = replace(gap, n_messages=0)
+    assert "Lane " not in summary(report(lane=2, gap=filled))
+    unknown = replace(gap, n_messages=None)
+    assert row(summary(report(lane=2, gap=unknown)), "Lane").startswith("not sent: the 12 s after")
+
+
+def test_a_lane_that_was_lost_counts_with_the_next_one() -> None:
+    lost = report(lane=0, error="lane 0 is somebody else's", stop_reason="x")
+    later = {"start_ns": START_NS + 20 * S, "ended_at": iso_time(START_NS + 40 * S)}
+    text = summary(report(lane=1, earlier=[lost], **later))
+    assert text.splitlines()[0] == "✓ All 40,000 messages that were due are confirmed."
+    assert row(text, "Lane") == "lane 0 until 2026-11-22 16:00:20 UTC, then it was lost"
+    assert row(text, "Ran") == "40 s from 2026-11-22 16:00:00 UTC, until the end of the plan"
+    assert row(text, "Rate") == (
+        "1,000 msg/s confirmed of 1,000 planned (100 %), 0.54 MB/s, 21.6 MB"
+    )
+    broken = summary(report(lane=1, earlier=[replace(lost, lanes=[broken_lane()])], **later))
+    assert row(broken, "Failed") == "400: the topic is terminated"
+    assert row(broken, "Not sent") == "4,000: later than 1 s (2,000), connection lost (2,000)"
+
+
+def test_what_was_stored_before_is_well() -> None:
+    lane = LaneReport(
+        0,
+        TallySnapshot(100, 60, 60, 0, 40),
+        LaneRanges(
+            confirmed=RangeSet([(40, 100)]),
+            not_sent=RangeSet([(0, 40)]),
+            not_sent_reasons={STORED_BEFORE: 40},
+        ),
+    )
+    text = summary(report(lanes=[lane]))
+    assert text.splitlines()[0] == (
+        "✓ All 100 messages that were due are confirmed; 40 of them were stored before."
+    )
+    assert "Not sent" not in text
 
 
 def test_only_the_most_frequent_reasons_are_told() -> None:

@@ -121,6 +121,41 @@ def test_an_empty_source_is_pointed_out():
     assert "Nothing was read" not in render(report())
 
 
+def test_of_several_runs_each_is_called_by_its_name():
+    text = render(
+        report(
+            Counts(100, 98, 2, unreported=7),
+            n_runs=3,
+            n_foreign=4,
+            n_outside=5,
+            n_lanes=2,
+            n_lanes_of_plan=3,
+            lost_ranges=(LostRange(1, 7, 9, "pod-1.json"),),
+            n_lost_ranges=1,
+            offenders=(Offender(Fault.LOST, "dev-0000001", "t", 1, 7, run="pod-1.json"),),
+        )
+    )
+    assert text.splitlines()[0].endswith("98 records read back, compared with 3 runs")
+    assert "not reported, found" in text
+    assert "7 records are of lanes that still run, or that ended without a word" in text
+    assert "4 foreign records: not of these runs." in text
+    assert "5 records are of another time, and were left out." in text
+    assert "The reports cover 2 of the plan's 3 lanes" in text
+    assert "Lost messages: 7…8 of lane 1 (pod-1.json)." in text
+    assert "  dev-0000001, t, message 7 of lane 1 (pod-1.json)" in text
+
+
+def test_a_report_that_cannot_be_read_leaves_the_proof_incomplete():
+    found = report(Counts(5, 5), problems=("x: it is not text",))
+    assert not found.ok
+    lines = render(found).splitlines()
+    assert "INCOMPLETE: 1 report could not be read; else there is no difference." in lines
+    assert "Not verified: x: it is not text" in lines
+    lost = render(report(Counts(5, 4, 1), problems=("x: it is not text",)))
+    assert "DIFFERENCES: 1 lost" in lost
+    assert found.to_dict()["problems"] == ["x: it is not text"]
+
+
 def test_as_json():
     offender = Offender(Fault.CHANGED, "d", "t", 0, 0, 0, 3, (Difference("a", "1", "2"),))
     found = report(
@@ -142,9 +177,13 @@ def test_as_json():
         "out_of_order": 0,
         "unconfirmed_found": 0,
         "unexpected": 0,
+        "unreported": 0,
     }
     assert table["minutes"] == [{"minute": "2026-11-22T12:00:00.000Z", **table["totals"]}]
     assert table["lost_ranges"] == [[1, 3, 4]]
+    assert (table["lost_ranges_of"], table["problems"], table["n_outside"]) == ([], [], 0)
+    several = report(Counts(10, 9, 1), n_runs=2, lost_ranges=(LostRange(1, 3, 4, "a"),))
+    assert several.to_dict()["lost_ranges_of"] == ["a"]
     assert table["offenders"] == [
         {
             "fault": "changed",

@@ -49,7 +49,7 @@ def _run(config: RunConfig) -> int:
     if config.create_topic is not None:
         from iot_producer.pulsar.admin import PulsarAdmin
 
-        admin = PulsarAdmin(config.admin_url)
+        admin = PulsarAdmin(config.admin_url, security=config.security)
         admin.create_topic(config.destination.topic, config.create_topic)
     to_stdout = config.destination.scheme is Scheme.STDOUT
     view = view_of(config)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from iot_producer.compiled import Int, entry, inlined, load8, prefetch_row, store8, store16
+from iot_producer.compiled import Int, entry, inlined, load8, prefetch_row, store8
 from iot_producer.conditions import new_conditions
 from iot_producer.encoders.device_text import (
     T_ALTITUDE,
@@ -25,7 +25,43 @@ from iot_producer.encoders.device_text import (
     T_LONGITUDE_LENGTH,
     T_SITE,
     T_TYPE,
+    TEXT_BYTES,
     device_texts,
+)
+from iot_producer.encoders.text_pieces import (
+    L_ALTITUDE,
+    L_BATTERY,
+    L_BYTES_RECEIVED,
+    L_BYTES_SENT,
+    L_CO2,
+    L_CPU,
+    L_CUSTOMER,
+    L_DEVICE,
+    L_ERRORS,
+    L_HUMIDITY,
+    L_LATITUDE,
+    L_LIGHT,
+    L_LONGITUDE,
+    L_MEMORY,
+    L_MOTION,
+    L_NOISE,
+    L_PACKETS_RECEIVED,
+    L_PACKETS_SENT,
+    L_PRESSURE,
+    L_SIGNAL,
+    L_SITE,
+    L_STATUS,
+    L_TEMPERATURE,
+    L_TIME,
+    L_TYPE,
+    LOW32,
+    TYPE_LITERALS,
+    clock_word,
+    date_words,
+    lit,
+    put,
+    put_whole,
+    second_word,
 )
 from iot_producer.encoders.words import (
     DECIMAL_1,
@@ -36,12 +72,8 @@ from iot_producer.encoders.words import (
     PADDED,
     PRESSURE_2,
     WHOLE,
-    literal_of,
 )
-from iot_producer.fleet import (
-    Fleet,
-)
-from iot_producer.schema import DEVICE_TYPES, FIELD_NAMES
+from iot_producer.fleet import Fleet
 from iot_producer.signals import (
     BATTERY,
     BYTES_RECEIVED,
@@ -60,119 +92,109 @@ from iot_producer.signals import (
     SIGNAL,
     STATUS,
     TEMPERATURE,
+    TILE,
+    fill_tile,
+    new_tile,
     readings,
 )
 
 MAX_RECORD_BYTES: Final = 672
 """No record's text is longer, counting what a store of 8 bytes writes behind its end."""
 
-# The constant pieces, in the order of the fields; a test compares them with the schema.
-_N = FIELD_NAMES
-_L_DEVICE: Final = literal_of(f'{{"{_N[0]}":"dev-')
-_L_TYPE: Final = literal_of(f'","{_N[1]}":"')
-_L_CUSTOMER: Final = literal_of(f'","{_N[2]}":"cust-')
-_L_SITE: Final = literal_of(f'","{_N[3]}":"site-')
-_L_LATITUDE: Final = literal_of(f'","{_N[4]}":')
-_L_LONGITUDE: Final = literal_of(f',"{_N[5]}":')
-_L_ALTITUDE: Final = literal_of(f',"{_N[6]}":')
-_L_TIME: Final = literal_of(f',"{_N[7]}":"')
-_L_TEMPERATURE: Final = literal_of(f'","{_N[8]}":')
-_L_HUMIDITY: Final = literal_of(f',"{_N[9]}":')
-_L_PRESSURE: Final = literal_of(f',"{_N[10]}":')
-_L_CO2: Final = literal_of(f',"{_N[11]}":')
-_L_NOISE: Final = literal_of(f',"{_N[12]}":')
-_L_LIGHT: Final = literal_of(f',"{_N[13]}":')
-_L_MOTION: Final = literal_of(f',"{_N[14]}":')
-_L_BATTERY: Final = literal_of(f',"{_N[15]}":')
-_L_SIGNAL: Final = literal_of(f',"{_N[16]}":')
-_L_MEMORY: Final = literal_of(f',"{_N[17]}":')
-_L_CPU: Final = literal_of(f',"{_N[18]}":')
-_L_STATUS: Final = literal_of(f',"{_N[19]}":')
-_L_ERRORS: Final = literal_of(f',"{_N[20]}":')
-_L_PACKETS_SENT: Final = literal_of(f',"{_N[21]}":')
-_L_PACKETS_RECEIVED: Final = literal_of(f',"{_N[22]}":')
-_L_BYTES_SENT: Final = literal_of(f',"{_N[23]}":')
-_L_BYTES_RECEIVED: Final = literal_of(f',"{_N[24]}":')
-
-_TYPE_LITERALS: Final = np.array([literal_of(name) for name in DEVICE_TYPES], dtype=np.uint64)
-
-_56: Final = np.uint64(56)
-_32: Final = np.uint64(32)
-_16: Final = np.uint64(16)
-_8: Final = np.uint64(8)
-_48: Final = np.uint64(48)
-_LOW32: Final = np.uint64(0xFFFFFFFF)
-_DASHES: Final = np.uint64(int.from_bytes(b"\0\0\0\0-\0\0-", "little"))
-_SPACE_COLON: Final = np.uint64(int.from_bytes(b"\0\0 \0\0:\0\0", "little"))
-_COLON_DOT: Final = np.uint64(int.from_bytes(b":\0\0.\0\0\0\0", "little"))
-_LOW16: Final = np.uint64(0xFFFF)
 _BRACE: Final = 0x7D
 _NEWLINE: Final = 0x0A
 _AHEAD: Final = 8
+_8: Final = np.uint64(8)
+_32: Final = np.uint64(32)
 
 
 @inlined
-def _put(out: Any, p: Int, word: Any) -> Int:
-    """A value's word; returns where the next piece goes."""
-    store8(out, p, word)
-    return p + np.int64(word >> _56)
+def put_record(
+    out: Any,
+    p: Int,
+    texts: Any,
+    own: Int,
+    year_month: Any,
+    clock: Any,
+    seconds: Any,
+    millisecond: Int,
+    values: Any,
+) -> Int:
+    """One record.
 
+    Args:
+        out: where to.
+        p: place in it.
+        texts: all devices' text, flat.
+        own: where the device's begins in it.
+        year_month, clock, seconds: words of its time, see text_pieces.py.
+        millisecond: of the second.
+        values: its readings.
 
-@inlined
-def _lit(out: Any, p: Int, literal: Any) -> Int:
-    """A constant piece; its length and words are constants of the compiled code."""
-    if literal[0] > 8:
-        store16(out, p, np.uint64(literal[1]), np.uint64(literal[2]))
-    else:
-        store8(out, p, np.uint64(literal[1]))
-    if literal[0] > 16:
-        store8(out, p + 16, np.uint64(literal[3]))
-    return p + literal[0]
-
-
-@inlined
-def _put_whole(out: Any, p: Int, value: Int) -> Int:
-    """A whole number 0 … 10**16 − 1."""
-    if value < 10_000:
-        return _put(out, p, WHOLE[value])
-    high = value // 10_000
-    if high < 10_000:
-        p = _put(out, p, WHOLE[high])
-    else:
-        higher = high // 10_000
-        if higher < 10_000:
-            p = _put(out, p, WHOLE[higher])
-        else:
-            p = _put(out, p, WHOLE[higher // 10_000])
-            p = _put(out, p, PADDED[higher % 10_000])
-        p = _put(out, p, PADDED[high % 10_000])
-    return _put(out, p, PADDED[value % 10_000])
-
-
-@inlined
-def _date_words(day: Int) -> tuple[Any, Any]:
-    """``YYYY-MM-`` and the two digits of the day of a day since the epoch (Gregorian calendar)."""
-    shifted = day + 719_468  # from 1 March of year 0
-    era = shifted // 146_097
-    of_era = shifted - era * 146_097
-    year_of_era = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    month_from_march = (5 * of_year + 2) // 153
-    of_month = of_year - (153 * month_from_march + 2) // 5 + 1
-    month = month_from_march + 3 if month_from_march < 10 else month_from_march - 9
-    year = year_of_era + era * 400 + (1 if month <= 2 else 0)
-    month_digits = (PADDED[month] >> _16) & _LOW16
-    return (PADDED[year] & _LOW32) | _DASHES | (month_digits << np.uint64(40)), (
-        PADDED[of_month] >> _16
-    ) & _LOW16
-
-
-@inlined
-def _clock_word(of_day_s: Int, day_digits: Any) -> Any:
-    """``DD hh:mm`` of a second of the day."""
-    hour = (PADDED[of_day_s // 3_600] >> _16) & _LOW16
-    minute = (PADDED[of_day_s % 3_600 // 60] >> _16) & _LOW16
-    return day_digits | _SPACE_COLON | (hour << np.uint64(24)) | (minute << _48)
+    Returns:
+        the place behind the record; one byte behind it is a line feed already.
+    """
+    p = lit(out, p, L_DEVICE)
+    p = put(out, p, load8(texts, own + T_DEVICE))
+    p = lit(out, p, L_TYPE)
+    kind = texts[own + T_TYPE]
+    store8(out, p, TYPE_LITERALS[kind, 1])
+    store8(out, p + 8, TYPE_LITERALS[kind, 2])
+    store8(out, p + 16, TYPE_LITERALS[kind, 3])
+    p += np.int64(TYPE_LITERALS[kind, 0])
+    p = lit(out, p, L_CUSTOMER)
+    p = put(out, p, load8(texts, own + T_CUSTOMER))
+    p = lit(out, p, L_SITE)
+    p = put(out, p, load8(texts, own + T_SITE))
+    p = lit(out, p, L_LATITUDE)
+    store8(out, p, load8(texts, own + T_LATITUDE))
+    store8(out, p + 8, load8(texts, own + T_LATITUDE + 8))
+    p = lit(out, p + 9, L_LONGITUDE)
+    store8(out, p, load8(texts, own + T_LONGITUDE))
+    store8(out, p + 8, load8(texts, own + T_LONGITUDE + 8))
+    p = lit(out, p + np.int64(texts[own + T_LONGITUDE_LENGTH]), L_ALTITUDE)
+    p = put(out, p, load8(texts, own + T_ALTITUDE))
+    p = lit(out, p, L_TIME)
+    store8(out, p, year_month)
+    store8(out, p + 8, clock)
+    store8(out, p + 16, seconds | (PADDED[np.uint64(millisecond)] & LOW32) >> _8 << _32)
+    p = lit(out, p + 23, L_TEMPERATURE)
+    p = put(out, p, DECIMAL_2[np.uint64(values[TEMPERATURE] - LOW_2)])
+    p = lit(out, p, L_HUMIDITY)
+    p = put(out, p, DECIMAL_2[np.uint64(values[HUMIDITY] - LOW_2)])
+    p = lit(out, p, L_PRESSURE)
+    p = put(out, p, PRESSURE_2[np.uint64(values[PRESSURE] - LOW_PRESSURE)])
+    p = lit(out, p, L_CO2)
+    p = put(out, p, DECIMAL_1[np.uint64(values[CO2] - LOW_1)])
+    p = lit(out, p, L_NOISE)
+    p = put(out, p, DECIMAL_1[np.uint64(values[NOISE] - LOW_1)])
+    p = lit(out, p, L_LIGHT)
+    p = put(out, p, DECIMAL_1[np.uint64(values[LIGHT] - LOW_1)])
+    p = lit(out, p, L_MOTION)
+    p = put(out, p, WHOLE[np.uint64(values[MOTION])])
+    p = lit(out, p, L_BATTERY)
+    p = put(out, p, DECIMAL_2[np.uint64(values[BATTERY] - LOW_2)])
+    p = lit(out, p, L_SIGNAL)
+    p = put(out, p, DECIMAL_1[np.uint64(values[SIGNAL] - LOW_1)])
+    p = lit(out, p, L_MEMORY)
+    p = put(out, p, DECIMAL_1[np.uint64(values[MEMORY] - LOW_1)])
+    p = lit(out, p, L_CPU)
+    p = put(out, p, DECIMAL_1[np.uint64(values[CPU] - LOW_1)])
+    p = lit(out, p, L_STATUS)
+    p = put(out, p, WHOLE[np.uint64(values[STATUS])])
+    p = lit(out, p, L_ERRORS)
+    p = put(out, p, WHOLE[np.uint64(values[ERRORS])])
+    p = lit(out, p, L_PACKETS_SENT)
+    p = put_whole(out, p, values[PACKETS_SENT])
+    p = lit(out, p, L_PACKETS_RECEIVED)
+    p = put_whole(out, p, values[PACKETS_RECEIVED])
+    p = lit(out, p, L_BYTES_SENT)
+    p = put_whole(out, p, values[BYTES_SENT])
+    p = lit(out, p, L_BYTES_RECEIVED)
+    p = put_whole(out, p, values[BYTES_RECEIVED])
+    out[p] = _BRACE
+    out[p + 1] = _NEWLINE
+    return p + 1
 
 
 @entry
@@ -203,6 +225,8 @@ def write_rows(
         how many bytes were written.
     """
     n = len(numbers)
+    tile = new_tile()
+    texts = text.reshape(-1)
     p = np.int64(0)
     last_second = np.int64(-1)
     last_day = np.int64(-1)
@@ -212,7 +236,6 @@ def write_rows(
     seconds = np.uint64(0)
     for i in range(n):
         ahead = numbers[min(i + _AHEAD, n - 1)]
-        prefetch_row(devices, ahead)
         prefetch_row(text, ahead)
         d = numbers[i]
         t = times_ms[i]
@@ -222,74 +245,18 @@ def write_rows(
             day = second // 86_400
             if day != last_day:
                 last_day = day
-                year_month, day_digits = _date_words(day)
+                year_month, day_digits = date_words(day)
             of_day_s = second - day * 86_400
-            clock = _clock_word(of_day_s, day_digits)
-            seconds = (((PADDED[of_day_s % 60] >> _16) & _LOW16) << _8) | _COLON_DOT
-        values = readings(devices, d, sites, conditions, t)
-        row = text[d]
-
-        p = _lit(out, p, _L_DEVICE)
-        p = _put(out, p, load8(row, T_DEVICE))
-        p = _lit(out, p, _L_TYPE)
-        kind = row[T_TYPE]
-        store8(out, p, _TYPE_LITERALS[kind, 1])
-        store8(out, p + 8, _TYPE_LITERALS[kind, 2])
-        store8(out, p + 16, _TYPE_LITERALS[kind, 3])
-        p += np.int64(_TYPE_LITERALS[kind, 0])
-        p = _lit(out, p, _L_CUSTOMER)
-        p = _put(out, p, load8(row, T_CUSTOMER))
-        p = _lit(out, p, _L_SITE)
-        p = _put(out, p, load8(row, T_SITE))
-        p = _lit(out, p, _L_LATITUDE)
-        store8(out, p, load8(row, T_LATITUDE))
-        store8(out, p + 8, load8(row, T_LATITUDE + 8))
-        p = _lit(out, p + 9, _L_LONGITUDE)
-        store8(out, p, load8(row, T_LONGITUDE))
-        store8(out, p + 8, load8(row, T_LONGITUDE + 8))
-        p = _lit(out, p + np.int64(row[T_LONGITUDE_LENGTH]), _L_ALTITUDE)
-        p = _put(out, p, load8(row, T_ALTITUDE))
-        p = _lit(out, p, _L_TIME)
-        store8(out, p, year_month)
-        store8(out, p + 8, clock)
-        store8(out, p + 16, seconds | (PADDED[t - second * 1_000] & _LOW32) >> _8 << _32)
-        p = _lit(out, p + 23, _L_TEMPERATURE)
-        p = _put(out, p, DECIMAL_2[values[TEMPERATURE] - LOW_2])
-        p = _lit(out, p, _L_HUMIDITY)
-        p = _put(out, p, DECIMAL_2[values[HUMIDITY] - LOW_2])
-        p = _lit(out, p, _L_PRESSURE)
-        p = _put(out, p, PRESSURE_2[values[PRESSURE] - LOW_PRESSURE])
-        p = _lit(out, p, _L_CO2)
-        p = _put(out, p, DECIMAL_1[values[CO2] - LOW_1])
-        p = _lit(out, p, _L_NOISE)
-        p = _put(out, p, DECIMAL_1[values[NOISE] - LOW_1])
-        p = _lit(out, p, _L_LIGHT)
-        p = _put(out, p, DECIMAL_1[values[LIGHT] - LOW_1])
-        p = _lit(out, p, _L_MOTION)
-        p = _put(out, p, WHOLE[values[MOTION]])
-        p = _lit(out, p, _L_BATTERY)
-        p = _put(out, p, DECIMAL_2[values[BATTERY] - LOW_2])
-        p = _lit(out, p, _L_SIGNAL)
-        p = _put(out, p, DECIMAL_1[values[SIGNAL] - LOW_1])
-        p = _lit(out, p, _L_MEMORY)
-        p = _put(out, p, DECIMAL_1[values[MEMORY] - LOW_1])
-        p = _lit(out, p, _L_CPU)
-        p = _put(out, p, DECIMAL_1[values[CPU] - LOW_1])
-        p = _lit(out, p, _L_STATUS)
-        p = _put(out, p, WHOLE[values[STATUS]])
-        p = _lit(out, p, _L_ERRORS)
-        p = _put(out, p, WHOLE[values[ERRORS]])
-        p = _lit(out, p, _L_PACKETS_SENT)
-        p = _put_whole(out, p, values[PACKETS_SENT])
-        p = _lit(out, p, _L_PACKETS_RECEIVED)
-        p = _put_whole(out, p, values[PACKETS_RECEIVED])
-        p = _lit(out, p, _L_BYTES_SENT)
-        p = _put_whole(out, p, values[BYTES_SENT])
-        p = _lit(out, p, _L_BYTES_RECEIVED)
-        p = _put_whole(out, p, values[BYTES_RECEIVED])
-        out[p] = _BRACE
-        out[p + 1] = _NEWLINE
-        p += 1 + newline
+            clock = clock_word(of_day_s, day_digits)
+            seconds = second_word(of_day_s)
+        k = i % TILE
+        if k == 0:
+            fill_tile(tile, devices, sites, conditions, numbers, times_ms, i, 1)
+        values = readings(tile, k)
+        own = np.int64(d) * TEXT_BYTES
+        millisecond = t - second * 1_000
+        p = put_record(out, p, texts, own, year_month, clock, seconds, millisecond, values)
+        p += newline
         ends[i] = p
     return p
 

@@ -1,22 +1,37 @@
 """A small client of Pulsar's admin API: topics, their counters, and the policies of namespaces.
 
 Promise: every answer is the broker's own, and every failure is one of ours: `UnreachableError` when
-it does not answer, `AdminRefusedError` when it says no. Only the standard library is used, and the
-URL is an argument. This module must not know who runs the broker.
+it does not answer, `AdminRefusedError` when it says no. Only the standard library is used; the URL,
+the token and the TLS are arguments. This module must not know who runs the broker.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+from email.message import Message
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from iot_producer.errors import ConfigError, RefusedError, UnreachableError
+from iot_producer.pulsar.security import (
+    NO_SECURITY,
+    SecurityConfig,
+    client_context,
+    is_tls_error,
+    read_token,
+    tls_failure,
+)
 
 _DEFAULT_PORTS: Final = {"http": 8080, "https": 8443}
 _OK: Final = range(200, 300)
+_REDIRECTS: Final = (301, 302, 307, 308)
+_MOST_REDIRECTS: Final = 5
+_REFUSAL_HINTS: Final[dict[int, str]] = {
+    HTTPStatus.UNAUTHORIZED: "give a token that the broker takes: PULSAR_TOKEN, PULSAR_TOKEN_FILE",
+    HTTPStatus.FORBIDDEN: "this needs rights that the token's role does not have",
+}
 
 
 class AdminRefusedError(RefusedError):
@@ -38,16 +53,19 @@ class PulsarAdmin:
     """Talks to the admin API of one broker or proxy. Holds no connection: one call, one connection.
 
     Args:
-        url: ``http://host:port``.
+        url: ``http://host:port`` or ``https://host:port``.
         timeout_s: how long one answer may take, seconds.
+        security: the token to send, and for https the files of TLS.
 
     Raises:
-        ConfigError: the URL is malformed.
+        ConfigError: the URL is malformed, or a file of TLS cannot be used.
     """
 
-    __slots__ = ("_host", "_port", "_prefix", "_tls", "timeout_s", "url")
+    __slots__ = ("_host", "_port", "_prefix", "_scheme", "_security", "_tls", "timeout_s", "url")
 
-    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str, timeout_s: float = 10.0, security: SecurityConfig = NO_SECURITY
+    ) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -59,7 +77,9 @@ class PulsarAdmin:
             )
         self.url = url
         self.timeout_s = timeout_s
-        self._tls = parts.scheme == "https"
+        self._security = security
+        self._scheme = parts.scheme
+        self._tls = client_context(security) if parts.scheme == "https" else None
         self._host = parts.hostname
         self._port = port or _DEFAULT_PORTS[parts.scheme]
         self._prefix = parts.path.rstrip("/")
@@ -78,28 +98,72 @@ class PulsarAdmin:
         Raises:
             UnreachableError: no connection, or no answer in time.
             AdminRefusedError: an answer other than 2xx.
+            RefusedError: the server's certificate cannot be trusted, or it refuses ours.
+            ConfigError: the token's file cannot be read.
         """
-        kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=self.timeout_s)
+        status, text, _ = self._exchange(method, path, body)
+        if status not in _OK:
+            raise AdminRefusedError(
+                f"the admin API refuses {method} {path}: {_reason(text)} (HTTP {status})",
+                _REFUSAL_HINTS.get(status, ""),
+                status=status,
+            )
+        return _parsed(text)
+
+    def server_date(self) -> str:
+        """The ``Date`` header of an answer, whatever else the answer says; empty without one.
+
+        Raises:
+            DestinationError, ConfigError: as `call`, but for `AdminRefusedError`.
+        """
+        return self._exchange("GET", "/admin/v2/brokers/ready", None)[2]
+
+    def _exchange(self, method: str, path: str, body: object) -> tuple[int, str, str]:
+        """Status, text and date of the answer to a request; brokers redirect it to each other."""
+        host, port, target = self._host, self._port, self._prefix + path
+        for _ in range(_MOST_REDIRECTS):
+            status, text, headers = self._ask(host, port, method, target, body)
+            if status not in _REDIRECTS:
+                break
+            host, port, target = self._redirected(headers.get("Location", ""), host, port)
+        return status, text, headers.get("Date", "")
+
+    def _redirected(self, location: str, host: str, port: int) -> tuple[str, int, str]:
+        """Where another broker is, which alone knows the answer; the token goes there too."""
+        parts = urlsplit(urljoin(f"{self._scheme}://{_address(host, port)}", location))
+        if parts.scheme != self._scheme or not parts.hostname:
+            raise AdminRefusedError(
+                f"the admin API at {self.url} sends on to {location[:200]!r}: not followed",
+                f"give the address of an admin API that is {self._scheme} throughout",
+            )
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        return parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme], target
+
+    def _ask(
+        self, host: str, port: int, method: str, target: str, body: object
+    ) -> tuple[int, str, Message]:
+        connection = (
+            http.client.HTTPConnection(host, port, timeout=self.timeout_s)
+            if self._tls is None
+            else http.client.HTTPSConnection(host, port, timeout=self.timeout_s, context=self._tls)
+        )
         payload = None if body is None else json.dumps(body)
         headers = {} if payload is None else {"Content-Type": "application/json"}
+        if token := read_token(self._security):
+            headers["Authorization"] = f"Bearer {token}"
         try:
-            connection.request(method, self._prefix + path, payload, headers)
+            connection.request(method, target, payload, headers)
             answer = connection.getresponse()
-            status, text = answer.status, answer.read().decode("utf-8", "replace")
+            return answer.status, answer.read().decode("utf-8", "replace"), answer.headers
         except (OSError, http.client.HTTPException) as error:
+            if self._tls is not None and is_tls_error(error):
+                raise tls_failure(error, host, port) from error
             raise UnreachableError(
                 f"the admin API at {self.url} does not answer: {error or type(error).__name__}",
                 "is the broker up, and is PULSAR_ADMIN_URL its admin API (not its broker port)?",
             ) from error
         finally:
             connection.close()
-        if status not in _OK:
-            raise AdminRefusedError(
-                f"the admin API refuses {method} {path}: {_reason(text)} (HTTP {status})",
-                status=status,
-            )
-        return _parsed(text)
 
     def is_ready(self) -> bool:
         """The broker says that it is ready to serve.
@@ -212,6 +276,10 @@ class PulsarAdmin:
         """
         value = {"retentionSizeInMB": size_mb, "retentionTimeInMinutes": minutes}
         self.set_policy(namespace, "retention", value)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _topic_path(topic: str) -> str:

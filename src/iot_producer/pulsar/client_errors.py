@@ -11,14 +11,10 @@ from typing import Final
 from iot_producer.errors import (
     ConfigError,
     IotProducerError,
+    NameTakenError,
     RefusedError,
     UnreachableError,
 )
-
-
-class NameTakenError(RefusedError):
-    """Another producer on the topic has the name."""
-
 
 _GONE: Final = "create the topic (--create-topic PARTITIONS), or let the broker create topics"
 _RIGHTS: Final = "ask for the right to produce to and consume from the topic's namespace"
@@ -36,10 +32,14 @@ _SAYINGS: Final[dict[str, tuple[type[IotProducerError], str, str]]] = {
     "InvalidConfiguration": (ConfigError, "the Pulsar client refuses its settings", ""),
     "AuthenticationError": (
         RefusedError,
-        "Pulsar asks for a login",
-        "use a listener without authentication; tokens are not supported in this version",
+        "Pulsar does not accept who this is",
+        "give a token that it takes: PULSAR_TOKEN or PULSAR_TOKEN_FILE",
     ),
-    "ErrorGettingAuthenticationData": (RefusedError, "there is nothing to log in with", ""),
+    "ErrorGettingAuthenticationData": (
+        RefusedError,
+        "there is no token to show",
+        "give one: PULSAR_TOKEN or PULSAR_TOKEN_FILE",
+    ),
     "AuthorizationError": (RefusedError, "access to {topic} is not allowed", _RIGHTS),
     "NotAllowedError": (RefusedError, "the broker does not allow this on {topic}", _RIGHTS),
     "TopicNotFound": (RefusedError, "topic {topic} or its namespace does not exist", _GONE),
@@ -71,7 +71,11 @@ _SAYINGS: Final[dict[str, tuple[type[IotProducerError], str, str]]] = {
     ),
     "ChecksumError": (RefusedError, "the broker found an entry for {topic} damaged", ""),
 }
-_SILENT: Final = "is the broker up, and is this its binary port (6650), not its admin API?"
+# The official client keeps to itself that its token was refused, and says that it timed out.
+_SILENT: Final = (
+    "is the broker up, is this its binary port (6650), not its admin API, and does it take the "
+    "token? iot-producer doctor finds out"
+)
 
 
 def explained(

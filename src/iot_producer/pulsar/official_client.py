@@ -16,6 +16,7 @@ import queue
 import random
 import re
 import socket
+import ssl
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,9 +26,16 @@ from typing import Any, Final, TypeVar
 import _pulsar
 
 from iot_producer.clock import Clock
-from iot_producer.errors import ConfigError, IotProducerError, UnreachableError
+from iot_producer.errors import ConfigError, IotProducerError, NameTakenError, UnreachableError
 from iot_producer.pulsar import client_log
-from iot_producer.pulsar.client_errors import NameTakenError, explained
+from iot_producer.pulsar.client_errors import explained
+from iot_producer.pulsar.security import (
+    NO_SECURITY,
+    SecurityConfig,
+    read_token,
+    ssl_context,
+    tls_failure,
+)
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -36,7 +44,8 @@ Say = Callable[[str], None]
 _NS_PER_S: Final = 1_000_000_000
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 10.0
-_DEFAULT_PORT: Final = 6650
+_DEFAULT_PORTS: Final = {"pulsar": 6650, "pulsar+ssl": 6651}
+_TLS_SCHEME: Final = "pulsar+ssl://"
 _LET_GO_S: Final = 1.0
 _HOST: Final = re.compile(r"(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^:\[\]/]+))(?::(?P<port>\d{1,5}))?")
 
@@ -46,13 +55,15 @@ class ClientConfig:
     """How to reach Pulsar, and how patiently.
 
     Attributes:
-        service_url: ``pulsar://host:port[,host2:port2]``, of a broker or a proxy.
+        service_url: ``pulsar://host:port[,host2:port2]``, of a broker or a proxy; ``pulsar+ssl://``
+            for TLS.
         connect_timeout_s: for one connection, up to the broker's greeting.
         operation_timeout_s: for one look-up or creation of a producer or reader; whole seconds.
         give_up_after_s: how long to go on while nobody answers; None: for ever.
         name_wait_s: how long to wait for a producer name that is taken. The broker frees the name
             of a producer that died without a word after 5 s.
         close_timeout_s: for a clean good-bye.
+        security: the token, and the files of TLS.
     """
 
     service_url: str
@@ -61,6 +72,7 @@ class ClientConfig:
     give_up_after_s: float | None = 30.0
     name_wait_s: float = 6.0
     close_timeout_s: float = 3.0
+    security: SecurityConfig = NO_SECURITY
 
     @property
     def answer_timeout_s(self) -> float:
@@ -69,6 +81,11 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         _hosts(self.service_url)
+        if self.service_url.startswith(_TLS_SCHEME) != self.security.tls:
+            raise ConfigError(
+                f"{self.service_url} does not go with tls={self.security.tls}",
+                "pulsar+ssl:// is with TLS, pulsar:// without",
+            )
         for name in ("connect_timeout_s", "operation_timeout_s", "close_timeout_s"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, which is not above 0")
@@ -242,7 +259,7 @@ def _attempt(
     producer_name: str,
     left_s: float | None,
 ) -> tuple[Any, T]:
-    _knock(config.service_url, config.connect_timeout_s)
+    _knock(config)
     client = _new_client(config, left_s)
     try:
         return client, use(client)
@@ -266,6 +283,7 @@ def _new_client(config: ClientConfig, left_s: float | None) -> Any:
     # Statistics cost a lock and a histogram for each message.
     configuration.stats_interval_in_seconds(0)
     client_log.route(configuration)
+    _secure(configuration, config.security)
     try:
         client = _pulsar.Client(config.service_url, configuration)
     except (_pulsar.PulsarException, RuntimeError, ValueError) as error:
@@ -277,12 +295,55 @@ def _new_client(config: ClientConfig, left_s: float | None) -> Any:
     return client
 
 
-def _knock(service_url: str, timeout_s: float) -> None:
-    """Whether anybody listens: the client's errors do not tell a wrong name from a closed port."""
+def _secure(configuration: Any, security: SecurityConfig) -> None:
+    """Tell the client of the token and of TLS."""
+    if security.tls:
+        store = security.trust_store or ssl.get_default_verify_paths().cafile
+        if store:
+            configuration.tls_trust_certs_file_path(str(store))
+        configuration.tls_allow_insecure_connection(False)
+        configuration.tls_validate_hostname(security.verify_host)
+        if security.certificate is not None:
+            configuration.tls_certificate_file_path(str(security.certificate))
+            configuration.tls_private_key_file_path(str(security.key or security.certificate))
+    if security.token_file is not None:
+        supplier = _token_supplier(security)
+        configuration.authentication(_pulsar.AuthenticationToken.create(supplier))
+    elif security.token:
+        configuration.authentication(_pulsar.AuthenticationToken.create(read_token(security)))
+    elif security.auth_method == "tls":
+        files = str(security.certificate), str(security.key or security.certificate)
+        configuration.authentication(_pulsar.AuthenticationTLS.create(*files))
+
+
+def _token_supplier(security: SecurityConfig) -> Callable[[], str]:
+    """What the client calls for a token, from a thread of its own: nothing may be raised there."""
+    last = read_token(security)
+
+    def supply() -> str:
+        nonlocal last
+        with suppress(ConfigError):  # the file is being replaced, or was: the old token, then
+            last = read_token(security)
+        return last
+
+    return supply
+
+
+def _knock(config: ClientConfig) -> None:
+    """Whether anybody listens: the client's errors do not tell a wrong name from a closed port.
+
+    Nor do they tell what is wrong with a certificate.
+    """
+    context = ssl_context(config.security)
+    service_url, timeout_s = config.service_url, config.connect_timeout_s
     reasons = []
     for host, port in _hosts(service_url):
         try:
-            socket.create_connection((host, port), timeout_s).close()
+            with socket.create_connection((host, port), timeout_s) as connection:
+                if context is not None:
+                    context.wrap_socket(connection, server_hostname=host).close()
+        except ssl.SSLError as error:
+            raise tls_failure(error, host, port) from error
         except socket.gaierror:
             reasons.append(f"the host {host!r} does not resolve")
         except ConnectionRefusedError:
@@ -304,11 +365,12 @@ def _hosts(service_url: str) -> list[tuple[str, int]]:
     hosts = []
     for authority in rest.rstrip("/").split(","):
         found = _HOST.fullmatch(authority)
-        if scheme != "pulsar" or not separator or not found:
+        if scheme not in _DEFAULT_PORTS or not separator or not found:
             raise ConfigError(
                 f"{service_url!r} is not the URL of a Pulsar broker", "write pulsar://host:6650"
             )
-        hosts.append((found["ipv6"] or found["host"], int(found["port"] or _DEFAULT_PORT)))
+        host = found["ipv6"] or found["host"]
+        hosts.append((host, int(found["port"] or _DEFAULT_PORTS[scheme])))
     return hosts
 
 

@@ -45,6 +45,7 @@ from iot_producer.pulsar.partition_producer import (
     PartitionProducer,
     create_producers,
 )
+from iot_producer.pulsar.security import NO_SECURITY, SecurityConfig
 from iot_producer.schema import DEVICE_TYPES
 from iot_producer.sinks.sink import Receipt, Sent
 
@@ -70,7 +71,8 @@ class PulsarSinkConfig:
             comes) must be above it. Limits the block: 800 bytes a record.
         give_up_after_s: how long to go on connecting while nobody answers, and how long to wait
             for a receipt while none comes; None: for ever.
-        connect_timeout_s, operation_timeout_s, name_wait_s, close_timeout_s: as in `ClientConfig`.
+        connect_timeout_s, operation_timeout_s, name_wait_s, close_timeout_s, security: as in
+            `ClientConfig`.
     """
 
     service_url: str
@@ -84,6 +86,7 @@ class PulsarSinkConfig:
     operation_timeout_s: float = 10.0
     name_wait_s: float = 6.0
     close_timeout_s: float = 3.0
+    security: SecurityConfig = NO_SECURITY
 
     def __post_init__(self) -> None:
         if self.compression not in COMPRESSIONS:
@@ -113,6 +116,7 @@ class PulsarSinkConfig:
             self.give_up_after_s,
             self.name_wait_s,
             self.close_timeout_s,
+            self.security,
         )
 
 

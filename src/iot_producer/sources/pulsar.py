@@ -29,6 +29,7 @@ from iot_producer.pulsar.official_client import (
     n_partitions,
     silent,
 )
+from iot_producer.pulsar.security import NO_SECURITY, SecurityConfig
 
 _NS_PER_S: Final = 1_000_000_000
 _SLICE_MS: Final = 200  # for the first message of a chunk
@@ -52,7 +53,7 @@ class PulsarReaderConfig:
         queue_records: messages that wait in the client, over all partitions (about 2 kB each).
         give_up_after_s: how long to go on connecting while nobody answers, and how long to wait
             for a message that is known to be there; None: for ever.
-        connect_timeout_s, operation_timeout_s, close_timeout_s: as in `ClientConfig`.
+        connect_timeout_s, operation_timeout_s, close_timeout_s, security: as in `ClientConfig`.
     """
 
     service_url: str
@@ -64,6 +65,7 @@ class PulsarReaderConfig:
     connect_timeout_s: float = 5.0
     operation_timeout_s: float = 10.0
     close_timeout_s: float = 3.0
+    security: SecurityConfig = NO_SECURITY
 
     def __post_init__(self) -> None:
         for name in ("chunk_records", "queue_records"):
@@ -79,6 +81,7 @@ class PulsarReaderConfig:
             self.operation_timeout_s,
             self.give_up_after_s,
             close_timeout_s=self.close_timeout_s,
+            security=self.security,
         )
 
 

@@ -126,7 +126,7 @@ def overrides(
         "bookkeeperClientNumWorkerThreads": 2,
         "bookkeeperNumberOfChannelsPerBookie": 4,
     }
-    return {key: _text(value) for key, value in settings.items()}
+    return {key: _text(value) for key, value in settings.items()} | dict(config.extra)
 
 
 def storage_port(cookie: str) -> int | None:

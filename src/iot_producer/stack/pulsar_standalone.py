@@ -19,7 +19,7 @@ from typing import Final
 
 from iot_producer.clock import Clock, SystemClock
 from iot_producer.errors import ConfigError
-from iot_producer.stack import broker_files, distribution, process
+from iot_producer.stack import broker_files, distribution, process, unclean_end
 from iot_producer.stack.interrupts import held_signals
 from iot_producer.stack.java import find_java
 from iot_producer.stack.ports import choose
@@ -160,6 +160,8 @@ def _launch(config: StackConfig, say: Say, progress: Progress, broker: StartingB
             java=f"Java {java.version} {java.origin}",
         )
         write_files(config, server, state)
+        if unclean_end.was_unclean(home):
+            unclean_end.clear(home, java, server, say)
         command = broker_files.command_line(config, java, server, storage_at)
         say(f"starting Pulsar {state.version} on {state.java}")
         environ = process.inherited_environment(

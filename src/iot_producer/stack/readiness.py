@@ -11,6 +11,7 @@ from typing import Final
 
 from iot_producer.errors import DestinationError
 from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
+from iot_producer.pulsar.security import NO_SECURITY, SecurityConfig
 from iot_producer.stack import broker_files, process
 from iot_producer.stack.ports import LOOPBACK
 from iot_producer.stack.stack_config import StackConfig, StackStatus
@@ -29,7 +30,7 @@ def status(config: StackConfig) -> StackStatus:
         return stack_down(config)
     return StackStatus(
         name=config.name,
-        state="up" if answers(state) else "starting",
+        state="up" if answers(state, config.security) else "starting",
         pulsar_url=f"pulsar://{LOOPBACK}:{state.broker_port}",
         admin_url=_admin_url(state),
         pid=state.process.pid,
@@ -42,12 +43,12 @@ def status(config: StackConfig) -> StackStatus:
     )
 
 
-def answers(state: StackState) -> bool:
+def answers(state: StackState, security: SecurityConfig = NO_SECURITY) -> bool:
     """Clients can work: the broker calls itself ready, the namespace is there, and look-ups work.
 
     The namespace comes about a second after the broker calls itself ready.
     """
-    admin = PulsarAdmin(_admin_url(state), _PROBE_TIMEOUT_S)
+    admin = PulsarAdmin(_admin_url(state), _PROBE_TIMEOUT_S, security)
     try:
         if not (admin.is_ready() and admin.has_namespace(_NAMESPACE)):
             return False

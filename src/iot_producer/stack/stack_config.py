@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from iot_producer.errors import ConfigError, UnreachableError
+from iot_producer.pulsar.security import NO_SECURITY, SecurityConfig
 
 Say = Callable[[str], None]
 """Takes one line for the user about what is going on."""
@@ -25,6 +26,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 # The server makes a URL of the path and does not escape it.
 _PLAIN_PATH: Final = re.compile(r"[\w/.,~+@=-]+")
 _LAST_PORT: Final = 65_535
+_KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class StackConfig:
         retention_minutes: what is older is deleted too.
         min_free_disk_mb: free disk that is never used up, MiB: the broker refuses to store more.
         ready_timeout_s: how long it may take to become ready, seconds.
+        extra: further settings of the broker by their key in its configuration; they go before all
+            others. May hold secrets.
+        security: with what the broker is asked whether it is ready, where ``extra`` makes it ask
+            for a token.
 
     Raises:
         ConfigError: a value that cannot be used.
@@ -76,6 +82,8 @@ class StackConfig:
     retention_minutes: int = 7 * 24 * 60
     min_free_disk_mb: int = 1024
     ready_timeout_s: float = 120.0
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+    security: SecurityConfig = NO_SECURITY
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -106,6 +114,11 @@ class StackConfig:
         ):
             if getattr(self, what) < least:
                 raise ConfigError(f"{what} {getattr(self, what)} is too small", f"at least {least}")
+        for key, value in self.extra.items():
+            if not _KEY.fullmatch(key) or "\n" in value:
+                raise ConfigError(
+                    f"extra setting {key!r} cannot be used", "give a key and a value of one line"
+                )
         if not self.ready_timeout_s > 0:
             raise ConfigError(f"ready_timeout_s {self.ready_timeout_s} is not positive")
 

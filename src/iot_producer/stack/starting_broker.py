@@ -119,7 +119,7 @@ class StartingBroker:
         if state is None or state.process is None:
             raise UnreachableError("there is no broker to wait for")
         deadline_ns = self._began_ns + round(self._config.ready_timeout_s * 1e9)
-        while not answers(state):
+        while not answers(state, self._config.security):
             if not process.is_alive(state.process):
                 raise explained(
                     f"the broker died while starting{_end(state.process)}", self._logs()

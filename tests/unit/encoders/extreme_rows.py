@@ -11,8 +11,9 @@ import json
 
 import numpy as np
 
+from iot_producer import compiled
 from iot_producer.conditions import new_conditions
-from iot_producer.encoders import device_text, json_rows, words
+from iot_producer.encoders import device_text, json_rows, text_pieces, words
 from iot_producer.fleet import I_ALTITUDE, I_LONGITUDE, I_TYPE, Fleet, FleetSpec, fleet_of
 from iot_producer.record_sums import columns_of
 from iot_producer.schema import DEVICE_TYPES, FIELDS
@@ -59,7 +60,9 @@ def expected(fleet: Fleet, device: int, t: int) -> str:
 
 
 json_rows.readings = given_readings
-json_rows.store8 = watched_store8
+json_rows.fill_tile = given_readings  # nothing is to be computed
+for module in (compiled, json_rows, text_pieces):
+    module.store8 = watched_store8
 
 # Each field at the ends of its range and at the boundaries of the pieces that numbers are put
 # together from, the others in the middle.

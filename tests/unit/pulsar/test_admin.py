@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-import threading
+import ssl
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from iot_producer.errors import ConfigError, ExitCode, UnreachableError
+from admin_api import NOON, Api, serving
+from iot_producer.errors import ConfigError, ExitCode, RefusedError, UnreachableError
 from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
+from iot_producer.pulsar.security import SecurityConfig
+from tls_cases import Authority
 
 V2 = "/admin/v2/persistent/public/default"
 
 
-class Api(ThreadingHTTPServer):
-    """Answers by (method, path); 404 with a reason otherwise."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: dict[tuple[str, str], tuple[int, bytes]] = {}
-        self.asked: list[tuple[str, str, Any]] = []
-
-    @property
-    def admin(self) -> PulsarAdmin:
-        return PulsarAdmin(f"http://127.0.0.1:{self.server_address[1]}/", timeout_s=30)
-
-    def say(self, method: str, path: str, body: object, status: int = 200) -> None:
-        text = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.answers[method, path] = (status, text)
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Api
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.asked.append((self.command, self.path, json.loads(body) if body else None))
-        missing = (404, json.dumps({"reason": "not here"}).encode())
-        status, text = self.server.answers.get((self.command, self.path), missing)
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    do_GET = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815 - names of http.server
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its signature
-        """Keep the test's output clean."""
-
-
 @pytest.fixture
 def api() -> Iterator[Api]:
-    server = Api()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
 
 
 def test_ready(api: Api) -> None:
@@ -152,6 +112,61 @@ def test_a_refusal_without_a_reason(api: Api) -> None:
     api.say("PUT", f"{V2}/t", b"<html>\nmore", 502)
     with pytest.raises(AdminRefusedError, match=r"<html> \(HTTP 502\)"):
         api.admin.create_topic("t")
+
+
+def test_a_token_goes_with_every_request_and_is_read_anew(api: Api, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    admin = PulsarAdmin(api.admin.url, 30, SecurityConfig(token_file=file))
+    for token in ("old", "new"):
+        file.write_text(f"{token}\n")
+        admin.is_ready()
+    assert api.headers == ["Bearer old", "Bearer new"]
+    api.say("GET", "/admin/v2/clusters", {"reason": "expired"}, 401)
+    with pytest.raises(AdminRefusedError) as caught:
+        admin.call("GET", "/admin/v2/clusters")
+    assert "PULSAR_TOKEN_FILE" in caught.value.hint
+    assert "new" not in caught.value.message
+    assert "Bearer" not in repr(admin)
+
+
+def test_a_redirect_to_another_broker_is_followed(api: Api) -> None:
+    with serving() as other:
+        other.say("PUT", f"{V2}/t/partitions?authoritative=true", b"", 204)
+        api.redirects[f"{V2}/t/partitions"] = (
+            f"{other.admin.url}{V2[1:]}/t/partitions?authoritative=true"
+        )
+        PulsarAdmin(api.admin.url, 30, SecurityConfig(token="abc")).create_topic("t", 3)
+        assert other.asked == [("PUT", f"{V2}/t/partitions?authoritative=true", 3)]
+        assert other.headers == ["Bearer abc"]
+
+
+def test_a_redirect_in_a_circle_or_without_tls_ends(api: Api) -> None:
+    api.redirects["/admin/v2/clusters"] = "/admin/v2/clusters"
+    with pytest.raises(AdminRefusedError) as caught:
+        api.admin.call("GET", "/admin/v2/clusters")
+    assert caught.value.status == 307
+    api.redirects["/admin/v2/clusters"] = "ftp://h/"
+    with pytest.raises(AdminRefusedError, match="sends on to 'ftp://h/': not followed"):
+        api.admin.call("GET", "/admin/v2/clusters")
+
+
+def test_the_date_of_an_answer(api: Api) -> None:
+    assert api.admin.server_date() == NOON
+
+
+def test_https_with_trust_and_without(api: Api, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pem = authority.issue("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem.certificate, pem.key)
+    api.socket = context.wrap_socket(api.socket, server_side=True)
+    api.say("GET", "/admin/v2/brokers/ready", b"ok")
+    url = api.admin.url.replace("http:", "https:")
+    trusting = SecurityConfig(trust_store=authority.trust_store)
+    assert PulsarAdmin(url, 30, trusting).is_ready() is True
+    with pytest.raises(RefusedError, match="an authority that is not trusted") as caught:
+        PulsarAdmin(url, 30).is_ready()
+    assert "PULSAR_TLS_TRUST_STORE" in caught.value.hint
 
 
 def test_nobody_there() -> None:

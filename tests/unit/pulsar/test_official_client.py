@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from iot_producer.clock import ManualClock
-from iot_producer.errors import ConfigError, UnreachableError
-from iot_producer.pulsar.client_errors import NameTakenError
+from iot_producer.errors import ConfigError, NameTakenError, UnreachableError
 from iot_producer.pulsar.official_client import ClientConfig, ClientFailure, answer_of, connect
 
 TOPIC = "persistent://public/default/t"

@@ -43,6 +43,13 @@ def test_everything_is_on_the_loopback_address() -> None:
     assert (found["brokerServicePort"], found["webServicePort"]) == ("6650", "8080")
 
 
+def test_extra_settings_go_before_all_others() -> None:
+    found = told(extra={"brokerServicePortTls": "6651", "numIOThreads": "8"})
+    assert (found["brokerServicePortTls"], found["numIOThreads"]) == ("6651", "8")
+    assert found["brokerServicePort"] == "6650"
+    assert "6651" not in repr(config(extra={"brokerServicePortTls": "6651"}))
+
+
 def test_topics_stay_though_nobody_is_connected() -> None:
     found = told(retention_mb=2048, retention_minutes=60)
     assert found["brokerDeleteInactiveTopicsEnabled"] == "false"

@@ -43,6 +43,8 @@ def test_a_relative_state_dir_becomes_absolute() -> None:
         ({"retention_mb": 0}, "retention_mb 0"),
         ({"retention_minutes": 0}, "retention_minutes 0"),
         ({"ready_timeout_s": 0}, "ready_timeout_s 0"),
+        ({"extra": {"a=b": "c"}}, "extra setting 'a=b'"),
+        ({"extra": {"a": "b\nc=d"}}, "extra setting 'a'"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(settings: dict[str, Any], said: str) -> None:

@@ -1,0 +1,1 @@
+"""Can a run work here, and will it be exact: each finding with its remedy."""

@@ -1,0 +1,364 @@
+"""The sink that publishes to a Pulsar topic over our own transport.
+
+Promise: a message is confirmed only by the broker's receipt for the very entry that it is in. It
+must not know pacing, tallies, or how the topic came to be.
+
+A block makes one entry on each partition that it touches (more, where one would be larger than the
+broker takes), and one receipt for each of these partitions. Entries are built in the caller's
+thread, the GIL released, while an event loop in a thread of its own sends those before.
+
+A broken connection is made anew, and what has no receipt is sent again, in order and with the same
+boundaries. What was stored already is then stored twice, unless the broker deduplicates; the sink
+counts what may be. What ends a producer (topic terminated, lane taken over) leaves the fate of
+unanswered entries open: they stay unconfirmed, and the sink raises.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iot_producer.blocks import Block
+from iot_producer.clock import Clock
+from iot_producer.errors import IotProducerError, UnreachableError
+from iot_producer.fleet import Fleet
+from iot_producer.pulsar.entry import EntryBuilder
+from iot_producer.pulsar.event_loop import EventLoop
+from iot_producer.pulsar.framing import Framer
+from iot_producer.pulsar.patience import Say, patiently
+from iot_producer.pulsar.producer import Outgoing, Producer, ProducerConfig
+from iot_producer.pulsar.routing import grouped
+from iot_producer.pulsar.topic_producers import Topic, TopicProducers, open_producers
+from iot_producer.sinks.pulsar_native_config import NativePulsarConfig
+from iot_producer.sinks.sink import Receipt, Sent
+
+__all__ = ["NativePulsarConfig", "NativePulsarSink"]
+
+_NS_PER_S: Final = 1_000_000_000
+_NS_PER_MS: Final = 1_000_000
+_SLICE_S: Final = 0.05
+_FIRST_WORD_S: Final = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """The messages of one block that go to one partition."""
+
+    first: int
+    stop: int
+    n: int
+    partition: int | None
+    members: NDArray[np.int32] | None
+    n_open: int = 0
+    error: str = ""
+
+
+_Arrived = tuple[Outgoing | None, str, int]
+"""An entry, why it failed, when (ns since the epoch); no entry: a sentence, or just a wake-up."""
+
+
+class NativePulsarSink:
+    """Publishes to one topic under one producer name; on each partition, where there are any.
+
+    Creating it connects; that may take as long as ``give_up_after_s`` says.
+
+    Args:
+        config: where and how.
+        fleet: whose records.
+        clock: stamps, and waits.
+        say: is told of failed attempts to connect, and of a destination that makes it wait.
+
+    Raises:
+        UnreachableError: nobody answered in time.
+        NameTakenError: another producer has the name.
+        RefusedError: the topic does not exist and is not created, no rights.
+        ConfigError: the topic's name is malformed, or a file of the security settings is.
+    """
+
+    def __init__(self, config: NativePulsarConfig, fleet: Fleet, clock: Clock, say: Say) -> None:
+        self._config = config
+        self._url = config.connection.service_url
+        self._clock = clock
+        self._say = say
+        self._builder = EntryBuilder(fleet, config.compression)
+        self._framer = Framer(self._builder)
+        self._arrived: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
+        self._ready: list[Receipt] = []
+        self._n_pending = 0
+        self._pending_bytes = 0
+        self._torn: int | None = None
+        self._is_closed = False
+        self._told_of_duplicates = False
+        self._loop = EventLoop()
+        try:
+            self._producers = patiently(
+                self._open, clock, say, config.give_up_after_s, config.name_wait_s
+            )
+        except BaseException:
+            self._loop.close()
+            raise
+        self._progress_ns = clock.now_ns()
+        self._loop.call(self._producers.watch, config.partitions_poll_s, self._tell)
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic has; 0 where it is not partitioned."""
+        return self._topic.n_partitions
+
+    @property
+    def n_pending(self) -> int:
+        """Messages without a receipt."""
+        return self._n_pending
+
+    @property
+    def last_ids(self) -> tuple[int, ...]:
+        """Highest sequence id of this name at the start, by partition (one where there are none).
+
+        −1: none, or the broker does not deduplicate.
+        """
+        return tuple(producer.last_id for producer in self._topic.producers)
+
+    @property
+    def deduplicates(self) -> bool | None:
+        """Whether the broker does; None as long as that cannot be told."""
+        found = [producer.deduplicates for producer in self._topic.producers]
+        return True if True in found else False if False in found else None
+
+    @property
+    def n_maybe_duplicated(self) -> int:
+        """Messages that may be stored twice, for want of deduplication."""
+        return sum(producer.n_maybe_duplicated for producer in self._topic.producers)
+
+    def send(self, block: Block) -> Sent:
+        self._take_arrived()
+        n_partitions, producers = self._topic
+        parts = self._parts(block, n_partitions)
+        self._await(lambda: self._has_room(block.n), "has not confirmed what was sent")
+        self._await(
+            lambda: all(producers[p.partition or 0].is_ready for p in parts), "has no connection"
+        )
+        intended_ns = block.intended_ns
+        outgoing: list[tuple[Producer, Outgoing]] = []
+        raw_bytes = 0
+        try:
+            publish_ms = self._clock.now_ns() // _NS_PER_MS
+            for part in parts:
+                producer = producers[part.partition or 0]
+                devices, ids = block.devices, intended_ns
+                if part.members is not None:
+                    devices, ids = devices[part.members], ids[part.members]
+                elif n_partitions:
+                    part.members = np.arange(block.n, dtype=np.int32)
+                if ids[0] <= producer.last_id:
+                    # The broker would drop the whole entry, and confirm it all the same.
+                    self._add(part, self._clock.now_ns(), self._too_old(producer))
+                    continue
+                for entry, n_bytes in self._framer.entries(
+                    producer, devices, ids, publish_ms, part
+                ):
+                    part.n_open += 1
+                    outgoing.append((producer, entry))
+                    raw_bytes += n_bytes
+            if not self._n_pending:
+                self._progress_ns = self._clock.now_ns()
+            for _, entry in outgoing:
+                self._n_pending += entry.n_messages
+                self._pending_bytes += len(entry.parcel.frame)
+            self._loop.call(_send_all, outgoing)
+        except BaseException:
+            # The caller cannot tell what of the block has left: none of it will be confirmed.
+            self._torn = block.first
+            raise
+        n_by_partition = {p.partition: p.n for p in parts if p.partition is not None}
+        return Sent(self._clock.now_ns(), raw_bytes, n_by_partition)
+
+    def receipts(self, timeout_s: float = 0.0) -> Sequence[Receipt]:
+        """As in `Sink`.
+
+        Raises:
+            UnreachableError: there are none, and nothing came for ``give_up_after_s``.
+            RefusedError: there are none, and a producer has come to its end.
+        """
+        self._take_arrived()
+        if not self._ready and not self._is_closed:
+            self._check()
+            if timeout_s > 0:
+                self._take_arrived(timeout_s)
+        taken, self._ready = self._ready, []
+        return taken
+
+    def drain(self, timeout_s: float) -> None:
+        end_ns = self._clock.now_ns() + round(timeout_s * _NS_PER_S)
+        self._take_arrived()
+        while self._n_pending and self._failure() is None and not self._is_closed:
+            left_s = (end_ns - self._clock.now_ns()) / _NS_PER_S
+            if left_s <= 0:
+                return
+            self._take_arrived(min(left_s, _SLICE_S))
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            with suppress(TimeoutError, RuntimeError):
+                timeout_s = self._config.close_timeout_s
+                self._loop.run(self._producers.close(timeout_s), 2 * timeout_s)
+        finally:
+            self._loop.close()
+            self._take_arrived()
+
+    @property
+    def _topic(self) -> Topic:
+        return self._producers.topic
+
+    def _open(self, left_s: float | None) -> TopicProducers:
+        config = self._config
+        timeout_s = None if left_s is None else max(left_s, 1.0)
+        producer = ProducerConfig(
+            config.topic, config.producer_name, config.send_timeout_s, config.lane_wait_s
+        )
+        return self._loop.run(open_producers(config.connection, producer, self, timeout_s))
+
+    def _parts(self, block: Block, n_partitions: int) -> list[_Part]:
+        first, stop = block.first, block.stop
+        if not n_partitions:
+            return [_Part(first, stop, block.n, None, None)]
+        if n_partitions == 1:
+            return [_Part(first, stop, block.n, 0, None)]
+        order, bounds = grouped(block.devices, n_partitions)
+        at = bounds.tolist()
+        return [
+            _Part(first, stop, at[p + 1] - at[p], p, order[at[p] : at[p + 1]])
+            for p in range(n_partitions)
+            if at[p] < at[p + 1]
+        ]
+
+    def _has_room(self, n: int) -> bool:
+        return self._n_pending == 0 or (
+            self._n_pending + n <= self._config.max_pending
+            and self._pending_bytes < self._config.max_pending_bytes
+        )
+
+    def _await(self, condition: Callable[[], bool], why: str) -> None:
+        """Wait until the condition holds; say so if that takes long.
+
+        Raises:
+            DestinationError: it never will, or it takes too long.
+        """
+        if condition() and self._failure() is None:
+            return
+        began_ns = self._clock.now_ns()
+        if not self._n_pending:
+            self._progress_ns = began_ns
+        word_ns = began_ns + round(_FIRST_WORD_S * _NS_PER_S)
+        while True:
+            self._check(waiting=True)
+            if condition():
+                break
+            now_ns = self._clock.now_ns()
+            if now_ns >= word_ns:
+                waited_s = (now_ns - began_ns) / _NS_PER_S
+                self._say(f"{self._url} {why} for {waited_s:.0f} s; waiting{self._trouble()}")
+                word_ns = now_ns + 2 * (now_ns - began_ns)
+            self._take_arrived(_SLICE_S)
+        waited_s = (self._clock.now_ns() - began_ns) / _NS_PER_S
+        if waited_s >= _FIRST_WORD_S:
+            self._say(f"{self._url} goes on after {waited_s:.1f} s")
+
+    def _check(self, waiting: bool = False) -> None:
+        """Raise what makes it senseless to go on.
+
+        Args:
+            waiting: for something else than receipts, too.
+        """
+        failure = self._failure()
+        if failure is not None:
+            raise failure
+        if not self._told_of_duplicates and self.n_maybe_duplicated:
+            self._told_of_duplicates = True
+            self._say(
+                f"{self._config.topic} does not deduplicate: messages that were on their way when "
+                "the connection broke may be stored twice (iot-producer doctor tells the remedy)"
+            )
+        limit_s = self._config.give_up_after_s
+        silent_s = (self._clock.now_ns() - self._progress_ns) / _NS_PER_S
+        if limit_s is not None and silent_s >= limit_s and (waiting or self._n_pending):
+            raise UnreachableError(
+                f"{self._url} has confirmed nothing for {silent_s:.0f} s; {self._n_pending} "
+                f"messages to {self._config.topic} are unconfirmed{self._trouble()}",
+                "see what the broker does; --give-up-after sets how long to wait",
+            )
+
+    def _failure(self) -> IotProducerError | None:
+        for producer in self._topic.producers:
+            if producer.failure is not None:
+                return producer.failure
+        return None
+
+    def _trouble(self) -> str:
+        troubles = [producer.trouble for producer in self._topic.producers if producer.trouble]
+        return f". {troubles[0]}" if troubles else ""
+
+    def _take_arrived(self, timeout_s: float = 0.0) -> None:
+        """Turn answers into receipts; wait for the first."""
+        for entry, text, at_ns in _drained(self._arrived, timeout_s):
+            if entry is None:
+                if text:
+                    self._say(text)
+                continue
+            part: _Part = entry.tag[0]
+            self._n_pending -= entry.n_messages
+            self._pending_bytes -= len(entry.parcel.frame)
+            self._framer.release(entry)
+            self._progress_ns = at_ns
+            part.n_open -= 1
+            part.error = part.error or text
+            if not part.n_open:
+                self._add(part, at_ns, part.error)
+
+    def _add(self, part: _Part, at_ns: int, error: str) -> None:
+        if part.first != self._torn:
+            place = part.partition
+            self._ready.append(
+                Receipt(part.first, part.stop, part.n, at_ns, place, part.members, error)
+            )
+
+    def _too_old(self, producer: Producer) -> str:
+        return (
+            f"{self._config.topic} has messages of producer {producer.name} up to "
+            f"{producer.last_id}: deduplication would drop what is not after it"
+        )
+
+    # On the loop, as a producer's Listener:
+
+    def settled(self, entry: Outgoing, error: str) -> None:
+        """As in `Listener`."""
+        self._arrived.put((entry, error, self._clock.now_ns()))
+
+    def changed(self) -> None:
+        """As in `Listener`: the caller may wait for it."""
+        self._arrived.put((None, "", 0))
+
+    def _tell(self, text: str) -> None:
+        self._arrived.put((None, text, 0))
+
+
+def _send_all(outgoing: Iterable[tuple[Producer, Outgoing]]) -> None:
+    for producer, entry in outgoing:
+        producer.send(entry)
+
+
+def _drained(arrived: queue.SimpleQueue[_Arrived], timeout_s: float) -> Iterable[_Arrived]:
+    try:
+        yield arrived.get(timeout=timeout_s) if timeout_s > 0 else arrived.get_nowait()
+        while True:
+            yield arrived.get_nowait()
+    except queue.Empty:
+        return

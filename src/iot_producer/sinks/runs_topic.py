@@ -1,0 +1,376 @@
+"""Keeps what a lane tells of itself on the topic ``<topic>-runs``, while it runs and at its end.
+
+Promise: the lane never waits for it, but for the time that it says at its beginning and its end; a
+topic that cannot be written costs one warning, and the run goes on. Only the newest entry waits to
+be kept. It must not know what an entry says.
+
+The topic is created by the broker when it is first used, else through the admin API. It may be
+compacted, which is asked for now and then where the admin API answers; nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+import numpy as np
+
+from iot_producer.clock import Clock
+from iot_producer.errors import IotProducerError, RefusedError, UnreachableError
+from iot_producer.lane_report import LaneReport
+from iot_producer.outcome import LaneRanges, TallySnapshot
+from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
+from iot_producer.pulsar.channel import Parcel
+from iot_producer.pulsar.client import Backoff, PulsarClient
+from iot_producer.pulsar.commands import MessageMetadata
+from iot_producer.pulsar.connection import ConnectionConfig
+from iot_producer.pulsar.event_loop import EventLoop
+from iot_producer.pulsar.producer import Outgoing, Producer, ProducerConfig
+from iot_producer.pulsar.wire import HEADROOM, send_frame
+from iot_producer.run_journal import (
+    PART_BLOCKS,
+    LaneEntry,
+    LaneHead,
+    entry_bytes,
+    key_of,
+    runs_topic,
+)
+
+COMPACT_EVERY: Final = 600
+"""Entries between two requests for compaction: at one every 5 s, 50 minutes."""
+
+_NS_PER_MS: Final = 1_000_000
+_ADMIN_S: Final = 3.0
+_FIRST_PAUSE_S: Final = 0.25
+_LONGEST_PAUSE_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunsTopicConfig:
+    """Where a lane's journal is kept.
+
+    Attributes:
+        connection: how to reach Pulsar.
+        topic: full name of the topic of the records.
+        admin_url: the admin API, asked to create and to compact the topic; empty: it is not.
+        close_timeout_s: for a clean good-bye.
+    """
+
+    connection: ConnectionConfig
+    topic: str
+    admin_url: str = ""
+    close_timeout_s: float = 2.0
+
+
+class RunsJournal:
+    """The journal of one lane. Used from one thread; connects in the background at once.
+
+    Args:
+        config: where it is kept.
+        name: of the lane's producer.
+        clock: stamps.
+        say: is told once when the topic cannot be written; called from the caller's thread, while
+            it calls this.
+    """
+
+    def __init__(
+        self, config: RunsTopicConfig, name: str, clock: Clock, say: Callable[[str], None]
+    ) -> None:
+        self._config = config
+        self._topic = runs_topic(config.topic)
+        self._name = name
+        self._clock = clock
+        self._say = say
+        self._head: LaneHead | None = None
+        self._last: LaneReport | None = None
+        self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._keeper = _Keeper(config, self._topic, name, self._words.put)
+        self._loop = EventLoop("runs-topic")
+        self._loop.call(self._keeper.start)
+
+    @property
+    def topic(self) -> str:
+        """Where it is kept."""
+        return self._topic
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until the topic can be written, or an attempt to write it has failed."""
+        with suppress(TimeoutError, RuntimeError):
+            self._loop.run(self._keeper.tried(), timeout_s)
+
+    def begin(self, head: LaneHead, timeout_s: float) -> bool:
+        """Say which lane this is, before it sends anything.
+
+        Until that is kept, a lane that dies at once leaves its predecessor's end unknown.
+
+        Args:
+            head: the lane.
+            timeout_s: how long to wait until it is kept.
+
+        Returns:
+            whether it is.
+        """
+        self._head = head
+        is_planned = head.run.schedule.get("kind") != "max"
+        blocks = None if is_planned else np.empty((0, 2), dtype=np.int64)
+        self.publish(LaneReport(head.index, TallySnapshot(), LaneRanges(), blocks=blocks))
+        return self._wait(timeout_s)
+
+    def publish(self, report: LaneReport) -> None:
+        """Keep a report of the lane: it says all that those before it said. Does not wait.
+
+        Args:
+            report: with the account of `run_journal.settled` while the lane runs.
+        """
+        self._publish(report, has_ended=False)
+
+    def close(self, timeout_s: float, *, has_ended: bool = True) -> bool:
+        """Keep the last report as the lane's final one, and release everything.
+
+        Args:
+            timeout_s: how long to wait until it is kept.
+            has_ended: False: the lane may have sent more than it says.
+
+        Returns:
+            whether all that was said is kept.
+        """
+        if self._loop.is_closed:
+            return False
+        if has_ended and self._last is not None:
+            self._publish(self._last, has_ended=True)
+        is_kept = self._wait(timeout_s)
+        with suppress(TimeoutError, RuntimeError):
+            self._loop.run(self._keeper.close(), 2 * self._config.close_timeout_s)
+        self._loop.close()
+        self._tell()
+        return is_kept
+
+    def _publish(self, report: LaneReport, *, has_ended: bool) -> None:
+        if self._head is None or self._loop.is_closed:
+            return
+        self._last = report
+        entry = LaneEntry(self._head, report, self._clock.now_ns(), has_ended)
+        self._loop.call(self._keeper.keep, entry)
+        self._tell()
+
+    def _wait(self, timeout_s: float) -> bool:
+        with suppress(TimeoutError, RuntimeError):
+            self._loop.run(self._keeper.kept(), timeout_s)
+            return True
+        return False
+
+    def _tell(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                self._say(self._words.get_nowait())
+
+
+class _Keeper:
+    """What runs on the loop: one entry on its way, and the newest that waits behind it.
+
+    Args:
+        config: where to.
+        topic: full name.
+        name: of the lane.
+        say: is told once when the topic cannot be written, and once when it can again.
+    """
+
+    def __init__(
+        self, config: RunsTopicConfig, topic: str, name: str, say: Callable[[str], None]
+    ) -> None:
+        self._config = config
+        self._topic = topic
+        self._name = name
+        self._say = say
+        self._newest: LaneEntry | None = None
+        self._is_busy = False
+        self._is_told = False
+        self._has_asked_to_create = False
+        self._part, self._first_block = 0, 0
+        self._n_kept = 0
+        self._client: PulsarClient | None = None
+        self._producer: Producer | None = None
+        self._on_its_way: asyncio.Future[str] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._admin_task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; on the loop."""
+        self._tried = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    def keep(self, entry: LaneEntry) -> None:
+        """Keep an entry as soon as those before it are kept, or in place of one that waits."""
+        self._newest = entry
+        self._idle.clear()
+        self._wake.set()
+
+    async def tried(self) -> None:
+        """Wait for the end of the first attempt to connect."""
+        await self._tried.wait()
+
+    async def kept(self) -> None:
+        """Wait until all that was said is kept."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Release everything."""
+        tasks = [task for task in (self._task, self._admin_task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._producer is not None:
+            await self._producer.close(self._config.close_timeout_s)
+        if self._client is not None:
+            await self._client.close()
+
+    # As a producer's Listener:
+
+    def settled(self, entry: Outgoing, error: str) -> None:
+        """As in `Listener`."""
+        if not entry.tag.done():
+            entry.tag.set_result(error)
+
+    def changed(self) -> None:
+        """As in `Listener`: it may have ended."""
+        producer, waiting = self._producer, self._on_its_way
+        if producer is not None and producer.failure and waiting and not waiting.done():
+            waiting.set_exception(producer.failure)
+
+    async def _run(self) -> None:
+        backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        while True:
+            entry: LaneEntry | None = None
+            try:
+                producer = await self._connected()
+                self._tried.set()
+                await self._wake.wait()
+                self._wake.clear()
+                entry, self._newest = self._newest, None
+                if entry is not None:
+                    await self._store(producer, entry)
+                    self._note_kept(entry)
+            except IotProducerError as error:
+                await self._drop(error)
+                if self._newest is None:
+                    self._newest = entry
+                if self._newest is not None:
+                    self._wake.set()
+                await asyncio.sleep(backoff.next_s())
+            else:
+                backoff.reset()
+                if self._newest is None:
+                    self._idle.set()
+
+    async def _connected(self) -> Producer:
+        if self._producer is not None:
+            return self._producer
+        client = PulsarClient(self._config.connection)
+        try:
+            n = await client.partitions(self._topic)
+            topic = self._topic
+            if n:
+                topic += f"-partition-{zlib.crc32(self._name.encode()) % n}"
+            producer = Producer(client, ProducerConfig(topic), self)
+            await producer.open()
+        except BaseException as error:
+            await client.close()
+            if isinstance(error, TimeoutError):
+                raise UnreachableError(f"{self._config.connection.service_url} is slow") from error
+            raise
+        self._client, self._producer = client, producer
+        return producer
+
+    async def _drop(self, error: IotProducerError) -> None:
+        """Begin anew, and say so once."""
+        producer, client = self._producer, self._client
+        self._producer = self._client = None
+        if producer is not None:
+            await producer.close(self._config.close_timeout_s)
+        if client is not None:
+            await client.close()
+        if isinstance(error, RefusedError) and await self._is_created():
+            return
+        self._tried.set()
+        if not self._is_told:
+            self._is_told = True
+            self._say(
+                f"{self._topic} cannot be written: {error.message}. The run goes on, but verify "
+                f"will need its --report. {error.hint}".rstrip()
+            )
+
+    async def _is_created(self) -> bool:
+        """Whether the topic was missing, and the admin API has made it."""
+        if self._has_asked_to_create or not self._config.admin_url:
+            return False
+        self._has_asked_to_create = True
+        try:
+            admin = self._admin()
+            await asyncio.to_thread(admin.create_topic, self._topic)
+        except AdminRefusedError as error:
+            return error.status == HTTPStatus.CONFLICT
+        except IotProducerError:
+            return False
+        return True
+
+    async def _store(self, producer: Producer, entry: LaneEntry) -> None:
+        """Keep an entry; returns when the broker has it."""
+        text = entry_bytes(entry, self._part, self._first_block)
+        number = max(producer.last_id, -1) + 1 + self._n_kept
+        metadata = MessageMetadata(
+            producer_name=producer.name,
+            sequence_id=number,
+            publish_time=entry.published_ns // _NS_PER_MS,
+            partition_key=key_of(entry.head, self._part),
+        )
+        head = metadata.SerializeToString()
+        start = HEADROOM + len(head)
+        buffer = np.empty(start + len(text), dtype=np.uint8)
+        buffer[start:] = np.frombuffer(text, dtype=np.uint8)
+        frame = send_frame(
+            buffer,
+            start,
+            len(buffer),
+            producer_id=producer.number,
+            sequence_id=number,
+            highest_sequence_id=number,
+            n_messages=1,
+            metadata=head,
+        )
+        waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._on_its_way = waiting
+        producer.send(Outgoing(Parcel(producer, frame), number, number, 1, waiting))
+        self.changed()  # it may have ended before
+        error = await waiting
+        if error:
+            raise RefusedError(error)
+
+    def _note_kept(self, entry: LaneEntry) -> None:
+        blocks = entry.lane.blocks
+        if blocks is not None and len(blocks) - self._first_block >= PART_BLOCKS:
+            self._part += 1
+            self._first_block = len(blocks)
+        if self._is_told:
+            self._is_told = False
+            self._say(f"{self._topic} is written again")
+        if self._n_kept % COMPACT_EVERY == 0 and self._config.admin_url:
+            self._admin_task = asyncio.create_task(self._compact())
+        self._n_kept += 1
+
+    async def _compact(self) -> None:
+        path = quote(self._topic.replace("://", "/"), safe="/")
+        with suppress(IotProducerError):
+            await asyncio.to_thread(self._admin().call, "PUT", f"/admin/v2/{path}/compaction")
+
+    def _admin(self) -> PulsarAdmin:
+        config = self._config
+        return PulsarAdmin(config.admin_url, _ADMIN_S, config.connection.security)

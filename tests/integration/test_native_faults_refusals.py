@@ -1,0 +1,131 @@
+"""A topic that is terminated, deleted or full while the program produces to it.
+
+What the broker refuses for good ends the run with exit code 3 and a sentence that says why. What is
+confirmed is there; what is not is named as ranges in the report. Where confirmed data are deleted,
+`verify` names exactly those.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fault_cases import Run, deduplicating_namespace, new_topic, producing, verified
+
+from iot_producer.pulsar.admin import PulsarAdmin
+from iot_producer.report import RunReport
+from iot_producer.stack import StackStatus
+
+pytestmark = pytest.mark.integration
+
+N = 3_000
+RATE = 1_000
+
+
+@pytest.fixture(scope="module")
+def admin(broker: StackStatus) -> PulsarAdmin:
+    return PulsarAdmin(broker.admin_url)
+
+
+@pytest.fixture
+def topic(admin: PulsarAdmin) -> str:
+    name = new_topic(deduplicating_namespace(admin))
+    admin.create_topic(name, 0)
+    return name
+
+
+def path_of(topic: str) -> str:
+    return "/admin/v2/" + topic.replace("://", "/")
+
+
+def assert_each_message_has_one_fate(report: RunReport) -> None:
+    """The ranges of the fates cover all that was due, without overlap and without a hole."""
+    (lane,) = report.lanes
+    ranges = lane.ranges
+    fates = (ranges.confirmed, ranges.unconfirmed, ranges.failed, ranges.not_sent)
+    pieces = sorted(tuple(piece) for fate in fates for piece in fate)
+    assert [start for start, _ in pieces] == [0, *(stop for _, stop in pieces[:-1])]
+    assert pieces[-1][1] == report.tally.scheduled
+
+
+def ended_by_the_broker(run: Run, words: str) -> RunReport:
+    report = run.ended(3)
+    assert words in run.program.stderr()
+    assert report.error is not None
+    assert words in report.error
+    assert not report.is_complete
+    assert_each_message_has_one_fate(report)
+    return report
+
+
+def assert_what_is_confirmed_is_there(url: str, topic: str, run: Run) -> None:
+    report = run.report
+    found = verified(url, topic, run.report_file)
+    assert found["ok"], found
+    assert found["totals"]["found"] == found["totals"]["expected"] == report.tally.confirmed
+    # What has no confirmation may be there or not.
+    assert found["n_read"] - found["totals"]["found"] == found["totals"]["unconfirmed_found"]
+    assert found["totals"]["unconfirmed_found"] <= report.tally.unconfirmed
+
+
+def test_a_terminated_topic_ends_the_run(
+    broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path
+):
+    with producing(tmp_path, broker.pulsar_url, topic, messages=None, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.call("POST", f"{path_of(topic)}/terminate")
+        report = ended_by_the_broker(run, "is terminated")
+    assert report.tally.confirmed >= N
+    admin.call("PUT", f"{path_of(topic)}/unload")  # it cannot be read before
+    assert_what_is_confirmed_is_there(broker.pulsar_url, topic, run)
+
+
+def test_a_topic_that_was_terminated_before_begins_no_run(
+    broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path
+):
+    admin.call("POST", f"{path_of(topic)}/terminate")
+    with producing(tmp_path, broker.pulsar_url, topic) as run:
+        assert run.program.end() == 3
+    assert f"topic {topic} is terminated" in run.program.stderr()
+    assert not run.report_file.exists()
+
+
+def test_what_was_on_a_deleted_topic_is_named_and_the_rest_goes_on(
+    broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path
+):
+    with producing(tmp_path, broker.pulsar_url, topic, messages=3 * N, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.delete_topic(topic, force=True)
+        report = run.completed()  # the broker makes the topic anew
+    found = verified(broker.pulsar_url, topic, run.report_file)
+    totals = found["totals"]
+    ((lane, first, stop),) = found["lost_ranges"]
+    assert (lane, first) == (0, 0)
+    assert N <= stop < 2 * N
+    assert totals == {
+        **dict.fromkeys(totals, 0),
+        "expected": 3 * N,
+        "found": 3 * N - stop,
+        "lost": stop,
+    }
+    assert found["n_read"] == 3 * N - stop
+    assert report.tally.confirmed == 3 * N
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["producer_exception", "producer_request_hold"])
+def test_a_full_backlog_ends_the_run(
+    broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path, policy: str
+):
+    namespace = "/".join(topic.removeprefix("persistent://").split("/")[:2])
+    admin.call("PUT", f"{path_of(topic)}/subscription/nobody-reads")
+    admin.call(
+        "POST",
+        f"/admin/v2/namespaces/{namespace}/backlogQuota",
+        {"limitSize": 100_000, "limitTime": -1, "policy": policy},
+    )
+    # The broker looks at backlogs every ten seconds.
+    with producing(tmp_path, broker.pulsar_url, topic, messages=None, rate=RATE) as run:
+        report = ended_by_the_broker(run, f"the backlog of {topic} is full")
+    assert report.tally.confirmed > 0
+    assert_what_is_confirmed_is_there(broker.pulsar_url, topic, run)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pytest
+
+from iot_producer.chunk import Chunk
+from iot_producer.clock import SystemClock
+from iot_producer.errors import ConfigError, RefusedError, UnreachableError
+from iot_producer.pulsar.commands import CommandType as Kind
+from iot_producer.pulsar.commands import ServerError
+from iot_producer.pulsar.connection import ConnectionConfig
+from iot_producer.pulsar.event_loop import EventLoop
+from iot_producer.sources.pulsar_native import NativePulsarReader, NativeReaderConfig
+from small_broker import SmallBroker, small_broker
+from stored_entries import record
+
+T = TypeVar("T")
+TOPIC = "persistent://public/default/t"
+
+
+class RunningBroker:
+    """A small broker on a loop of its own."""
+
+    def __init__(self, loop: EventLoop, broker: SmallBroker) -> None:
+        self._loop = loop
+        self.broker = broker
+
+    def do(self, function: Callable[..., T], *arguments: Any, **fields: Any) -> T:
+        """Call a method of the broker, on its loop."""
+
+        async def call() -> T:
+            return function(*arguments, **fields)
+
+        return self._loop.run(call(), 5.0)
+
+    def store(self, *payloads: bytes, topic: str = TOPIC, **fields: Any) -> None:
+        for payload in payloads:
+            self.do(self.broker.store, topic, payload, **fields)
+
+
+@pytest.fixture
+def running() -> Iterator[RunningBroker]:
+    loop = EventLoop("small-broker")
+    manager = small_broker()
+    enter: Coroutine[Any, Any, SmallBroker] = manager.__aenter__()
+    try:
+        yield RunningBroker(loop, loop.run(enter, 5.0))
+        loop.run(manager.__aexit__(None, None, None), 5.0)
+    finally:
+        loop.close()
+
+
+@contextmanager
+def reading(running: RunningBroker, **settings: Any) -> Iterator[NativePulsarReader]:
+    config = NativeReaderConfig(running.broker.config, TOPIC, **({"doubt_s": 0.05} | settings))
+    reader = NativePulsarReader(config, SystemClock())
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def found(chunks: Iterator[Chunk]) -> list[tuple[int, bytes]]:
+    return [(chunk.partition, chunk.text(i)) for chunk in chunks for i in range(chunk.n)]
+
+
+def test_what_is_there_and_what_came_since(running: RunningBroker) -> None:
+    running.store(b"a", b"b")
+    running.store(record(1) + record(2), num_messages_in_batch=2)
+    with reading(running) as reader:
+        assert reader.partitions == 0
+        assert found(iter(reader)) == [
+            (0, b"a"),
+            (0, b"b"),
+            (0, b"record 1"),
+            (0, b"record 2"),
+        ]
+        assert found(reader.chunks()) == []
+        running.store(b"c")
+        assert found(reader.chunks()) == [(0, b"c")]
+
+
+def test_an_empty_topic(running: RunningBroker) -> None:
+    with reading(running) as reader:
+        assert found(reader.chunks()) == []
+
+
+def test_partitions(running: RunningBroker) -> None:
+    running.broker.partitions = 3
+    for i in (0, 2):
+        running.store(b"of %d" % i, topic=f"{TOPIC}-partition-{i}")
+    with reading(running) as reader:
+        assert reader.partitions == 3
+        assert sorted(found(reader.chunks())) == [(0, b"of 0"), (2, b"of 2")]
+
+
+def test_chunks_are_of_the_size_that_was_asked_for(running: RunningBroker) -> None:
+    running.store(*[record(i) for i in range(40)], num_messages_in_batch=1)
+    with reading(running, chunk_records=10) as reader:
+        chunks = list(reader.chunks())
+    assert [text for chunk in chunks for _, text in found(iter([chunk]))] == [
+        b"record %d" % i for i in range(40)
+    ]
+    assert max(chunk.n for chunk in chunks) == 10
+
+
+def test_more_than_may_wait(running: RunningBroker) -> None:
+    """Permits go back while it is read: far more comes than the least that may wait."""
+    batch = b"".join(record(i) for i in range(100))
+    running.store(*[batch] * 100, num_messages_in_batch=100)
+    with reading(running, waiting_records=1) as reader:
+        assert sum(chunk.n for chunk in reader.chunks()) == 10_000
+    assert running.broker.seen.count(Kind.FLOW) > 5
+
+
+def test_from_a_time_on(running: RunningBroker) -> None:
+    for ms in (1_000, 2_000, 3_000):
+        running.store(b"%d" % ms, publish_time=ms)
+    with reading(running, since_ms=2_000) as reader:
+        assert found(reader.chunks()) == [(0, b"2000"), (0, b"3000")]
+    with reading(running, since_ms=3_001) as reader:
+        assert found(reader.chunks()) == []
+
+
+def test_what_no_reader_gets_is_not_waited_for(running: RunningBroker) -> None:
+    """The last entry is a transaction's mark: the broker names it, and never sends it."""
+    running.store(b"a", b"mark")
+    running.broker.topics[TOPIC].hidden.add(1)
+    with reading(running) as reader:
+        assert found(reader.chunks()) == [(0, b"a")]
+
+
+def test_what_retention_removed_is_not_waited_for(running: RunningBroker) -> None:
+    running.store(b"a", b"b")
+    running.broker.topics[TOPIC].n_removed = 2
+    with reading(running) as reader:
+        assert found(reader.chunks()) == []
+
+
+def test_a_broker_that_keeps_back_what_it_has(running: RunningBroker) -> None:
+    running.store(b"a")
+    running.broker.ignore.add(Kind.FLOW)
+    with (
+        reading(running, give_up_after_s=0.1) as reader,
+        pytest.raises(UnreachableError, match=r"has given nothing for \d+ s, topic"),
+    ):
+        found(reader.chunks())
+
+
+def test_a_broker_that_does_not_tell_the_end(running: RunningBroker) -> None:
+    running.broker.refuse[Kind.GET_LAST_MESSAGE_ID] = ServerError.METADATA
+    with (
+        reading(running, give_up_after_s=0.1) as reader,
+        pytest.raises(UnreachableError, match="does not tell the end"),
+    ):
+        found(reader.chunks())
+
+
+def test_a_topic_that_is_gone_while_it_is_read(running: RunningBroker) -> None:
+    with reading(running) as reader:
+        running.broker.refuse[Kind.LOOKUP] = ServerError.TOPIC_NOT_FOUND
+        running.do(running.broker.drop)
+        with pytest.raises(RefusedError, match="does not exist"):
+            for _ in reader.follow():
+                pass
+        with pytest.raises(RefusedError, match="does not exist"):
+            found(reader.chunks())
+
+
+def test_a_topic_that_must_not_be_read(running: RunningBroker) -> None:
+    running.broker.refuse[Kind.PARTITIONED_METADATA] = ServerError.AUTHORIZATION
+    with pytest.raises(RefusedError, match="is not allowed"), reading(running):
+        pass
+
+
+def test_nobody_there() -> None:
+    config = NativeReaderConfig(ConnectionConfig((("127.0.0.1", 1),)), TOPIC, give_up_after_s=0.0)
+    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1"):
+        NativePulsarReader(config, SystemClock())
+
+
+def test_following(running: RunningBroker) -> None:
+    running.store(b"a")
+    with reading(running) as reader:
+        following = reader.follow()
+        seen = []
+        while len(seen) < 3:
+            chunk = next(following)
+            if chunk is None:
+                running.store(b"more")
+            else:
+                seen += found(iter([chunk]))
+        assert seen == [(0, b"a"), (0, b"more"), (0, b"more")]
+
+
+def test_closed_again_does_no_harm(running: RunningBroker) -> None:
+    with reading(running) as reader:
+        reader.close()
+        reader.close()
+    assert running.broker.seen[-1] is Kind.CLOSE_CONSUMER
+
+
+@pytest.mark.parametrize("name", ["chunk_records", "waiting_records"])
+def test_nothing_at_a_time(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is 0"):
+        NativeReaderConfig(ConnectionConfig((("h", 1),)), TOPIC, **{name: 0})  # type: ignore[arg-type]
