@@ -6,7 +6,9 @@ It answers as a broker that behaves, unless a test has put another answer in its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import socket
+import struct
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,6 +51,10 @@ class Session:
         )
 
     def reset(self) -> None:
+        """End the connection with RST."""
+        self.writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         self.writer.transport.abort()
 
 
@@ -61,6 +67,7 @@ class FakeBroker:
         sessions: connections that are open.
         partitions: of every topic.
         last_sequence_id: told to each new producer.
+        at_end: awaited before it goes.
     """
 
     def __init__(self) -> None:
@@ -78,6 +85,7 @@ class FakeBroker:
         self.partitions = 0
         self.last_sequence_id = -1
         self.port = 0
+        self.at_end: list[Callable[[], Awaitable[None]]] = []
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -91,6 +99,9 @@ class FakeBroker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.answers[CommandType.CLOSE_PRODUCER] = _success
+        for end in reversed(self.at_end):
+            await end()
         self._server.close()
         for session in self.sessions:
             session.reset()

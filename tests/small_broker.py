@@ -85,6 +85,13 @@ class SmallBroker:
     def permits(self) -> list[int]:
         return [c.permits for session in self._sessions for c in session.consumers.values()]
 
+    def permit(self, n: int) -> None:
+        """Send so many more messages, as if they had been asked for."""
+        for session in self._sessions:
+            for consumer in session.consumers.values():
+                consumer.permits += n
+            session.send_messages()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = _Session(self, writer)
         self._sessions.append(session)

@@ -47,6 +47,18 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return compiled
 
 
+def pasted(function: Callable[P, R]) -> Callable[P, R]:
+    """Paste a large helper into each entry point before types are known.
+
+    It is not compiled for itself first, which takes a second for the loops of a tile; for small
+    helpers that are called often `inlined` gives the better code.
+    """
+    compiled: Callable[P, R] = numba.njit(
+        nogil=True, inline="always", error_model="numpy", boundscheck=False
+    )(function)
+    return compiled
+
+
 if TYPE_CHECKING:
     copy_row: Any
     transpose16: Any

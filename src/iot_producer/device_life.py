@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from iot_producer.compiled import Int, inlined
+from iot_producer.compiled import Int, inlined, pasted
 from iot_producer.conditions import C_LOCAL_MS, TRAFFIC
 from iot_producer.fleet import (
     D_BATTERY_PACE,
@@ -99,7 +99,7 @@ _CREEP: Final = (125 << 36) // DAY
 _FADING_STEP: Final = (20 << 21) // SMOOTH_SIGMA  # 2 dB in units of bells, 21 fraction bits
 
 
-@inlined
+@pasted
 def fill_radio_and_battery(values: Any, own: Any, n: Int) -> None:
     """Slow fading, and a battery's life."""
     for i in range(n):
@@ -123,7 +123,7 @@ def fill_radio_and_battery(values: Any, own: Any, n: Int) -> None:
         values[BATTERY, i] = min(early, late)
 
 
-@inlined
+@pasted
 def fill_status(values: Any, own: Any, n: Int) -> None:
     """A week may hold a service of hours, a day an outage, 4 h a fault.
 
@@ -174,7 +174,7 @@ def _traffic_until(ms: Int) -> Int:
     return day * _TRAFFIC_OF_DAY + (packed >> 8) * HOUR + since
 
 
-@inlined
+@pasted
 def fill_counters(values: Any, own: Any, around: Any, n: Int) -> None:
     """Counters since the last boot: boots are epochs of days, each somewhere in the first half."""
     for i in range(n):
@@ -210,7 +210,7 @@ def fill_counters(values: Any, own: Any, around: Any, n: Int) -> None:
         values[MEMORY, i] = clamped(values[MEMORY, i] + creep, 100, 950)
 
 
-@inlined
+@pasted
 def fill_errors(values: Any, n: Int) -> None:
     """Errors of the one device in ten that has any: they add up while its state lasts."""
     for i in range(n):

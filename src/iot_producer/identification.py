@@ -103,6 +103,15 @@ class Identifier:
         fleets: NDArray[np.int64] = self._fleet_of[slots]
         return fleets
 
+    def _by_fleet(self, slots: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Each fleet among some slots, with the places where it is."""
+        if len(self.fleets) == 1:
+            yield 0, np.arange(len(slots))
+            return
+        fleets = self.fleets_of(slots)
+        for fleet in np.unique(fleets).tolist():
+            yield fleet, np.flatnonzero(fleets == fleet)
+
     def same_texts(
         self,
         chunk: Chunk,
@@ -137,9 +146,7 @@ class Identifier:
             mine = list(keys) if whole else [keys[i] for i in places.tolist()]
             same &= devices_of_keys(mine) == devices
         if chunk.properties is not None:
-            fleets = self.fleets_of(found.slots[places])
-            for fleet in np.unique(fleets).tolist():
-                own = np.flatnonzero(fleets == fleet)
+            for fleet, own in self._by_fleet(found.slots[places]):
                 same[own] &= (
                     self._same_properties(chunk, places[own], devices[own], fleet)
                     if chunk.around is None

@@ -34,6 +34,7 @@ KERNEL_MODULES: Final = (
     "pulsar/entry_lz4.py",
     "pulsar/entry_rows.py",
     "pulsar/entry_scan.py",
+    "pulsar/lz4_record.py",
     "pulsar/lz4_sequences.py",
     "pulsar/message_frame.py",
     "pulsar/message_keys.py",

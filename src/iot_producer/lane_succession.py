@@ -52,7 +52,7 @@ def known_runs(entries: Iterable[LaneEntry], now_ns: int, partition_of: Routing)
         the lane after it.
     """
     lanes: dict[str, list[LaneEntry]] = {}
-    for entry in sorted(entries, key=lambda each: each.head.claimed_ns):
+    for entry in sorted(entries, key=_order):
         lanes.setdefault(entry.head.name, []).append(entry)
     runs = []
     for name, claims in lanes.items():
@@ -114,6 +114,16 @@ def close_predecessor(
         open_until_ns = until_ns if stored.highest < 0 else stored.highest
     lane = with_ranges(entry.lane, verdict.ranges(), stop, NOT_STORED)
     return replace(entry, lane=lane, has_ended=True, open_until_ns=open_until_ns)
+
+
+def _order(claim: LaneEntry) -> tuple[int, int]:
+    """By what the claims of a lane are sorted.
+
+    Clocks of machines differ, but each plan of a lane begins after what the broker had stored when
+    it was claimed (one that fills a gap begins within that).
+    """
+    head = claim.head
+    return max(head.run.start_ns, max(head.last_ids, default=-1) + 1), head.claimed_ns
 
 
 class _Messages(Protocol):

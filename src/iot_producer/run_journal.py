@@ -287,11 +287,11 @@ def _packed(blocks: NDArray[np.int64]) -> str:
     changes = np.diff(blocks, axis=0, prepend=np.zeros((1, 2), dtype=np.int64))
     numbers = np.ascontiguousarray(changes.T, dtype="<i8")
     planes = numbers.view(np.uint8).reshape(2, len(blocks), 8).transpose(0, 2, 1)
-    return base64.b85encode(zlib.compress(planes.tobytes(), 1)).decode()
+    return base64.b64encode(zlib.compress(planes.tobytes(), 1)).decode()
 
 
 def _unpacked(text: str) -> NDArray[np.int64]:
-    planes = np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype=np.uint8)
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
     n = len(planes) // 16
     changes = np.ascontiguousarray(planes.reshape(2, 8, n).transpose(0, 2, 1)).view("<i8")
     blocks: NDArray[np.int64] = np.cumsum(changes[:, :, 0].T, axis=0, dtype=np.int64)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from iot_producer.compiled import Int, copy_row, entry, inlined, prefetch_row, transpose16
+from iot_producer.compiled import Int, copy_row, entry, inlined, pasted, prefetch_row, transpose16
 from iot_producer.conditions import (
     C_AIR,
     C_CARBON,
@@ -142,7 +142,7 @@ _MOVE_BITS: Final = 30
 _PER_MOVE: Final = reciprocal(_MOVE_S, _MOVE_BITS)
 
 
-@inlined
+@pasted
 def fill_tile(
     tile: Any,
     devices: Any,
@@ -199,7 +199,7 @@ def _centred(random: Any, shift: Any, reach: Int) -> Int:
     return (share(random, shift) - 32_768) * reach >> 15
 
 
-@inlined
+@pasted
 def _fill_days(values: Any, n: Int) -> None:
     for i in range(n):
         t = values[V_TIME, i]
@@ -212,7 +212,7 @@ def _fill_days(values: Any, n: Int) -> None:
         values[V_OF_DAY_S, i] = of_day * _PER_SECOND >> _SECOND_BITS
 
 
-@inlined
+@pasted
 def _fill_sensors(values: Any, own: Any, around: Any, n: Int) -> None:
     """The conditions, the sensor's own bias, and noise; what follows people and packets."""
     for i in range(n):

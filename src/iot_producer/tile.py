@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from iot_producer.compiled import Int, inlined
+from iot_producer.compiled import Int, inlined, pasted
 from iot_producer.conditions import CONDITION_COLUMNS
 from iot_producer.fleet import D_KEY_HIGH, D_KEY_LOW, DEVICE_COLUMNS
 
@@ -58,7 +58,7 @@ _LOW32: Final = np.uint64(0xFFFFFFFF)
 _32: Final = np.uint64(32)
 
 
-@inlined
+@pasted
 def new_tile() -> Any:
     """Room for a tile; a kernel's own, for the length of a call.
 
@@ -74,7 +74,7 @@ def new_tile() -> Any:
     )
 
 
-@inlined
+@pasted
 def readings(tile: Any, place: Int) -> Any:
     """The readings of the record at ``place`` of a tile: N_READINGS int64."""
     values = tile[0]

@@ -102,7 +102,7 @@ TOOL_OPTIONS: Final[tuple[Option, ...]] = (
         Kind.TEXT,
         Group.LOAD,
         "What to measure, separated by commas: python (the reference), blocks, values, json, "
-        "arrow, null, pulsar; or all.",
+        "arrow, null, entry, and to a local Pulsar ready, native, official, pulsar-perf; or all.",
         commands=("bench",),
         default="all",
     ),

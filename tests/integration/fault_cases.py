@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -203,6 +204,7 @@ def producing(
     *options: str,
     messages: int | None = 10_000,
     rate: int = RATE,
+    stdout: Any = subprocess.PIPE,
     **env: str,
 ) -> Iterator[Run]:
     """Start a run at a constant rate.
@@ -213,6 +215,7 @@ def producing(
         options: more of them.
         messages: how many it is to send; None: until it is stopped.
         rate: messages a second.
+        stdout: where its log goes; a pipe is read by what waits for its words.
         env: more environment variables.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +225,7 @@ def producing(
         folder, "run", *POOL, "--rate", str(rate), *end, "--report", str(report),
         "--give-up-after", "90s", "--drain-timeout", "60s", "--log-format", "json",
         "--stats-interval", "100ms", *options,
-        PULSAR_URL=url, PULSAR_TOPIC=topic, **env,
+        stdout=stdout, PULSAR_URL=url, PULSAR_TOPIC=topic, **env,
     ) as program:  # fmt: skip
         yield Run(program, report)
 

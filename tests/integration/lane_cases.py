@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import Counter
@@ -10,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
-from program import Running, running
+from program import Running, run, running
 from pulsar_cases import stored
 
 from iot_producer.blocks import DATA_VERSION
@@ -76,6 +77,17 @@ class Town:
             for records in stored(self.url, self.topic).values()
             for _, key, _, time_ms in records
         ]
+
+    def check_verified(self) -> None:
+        """From the lanes' journals alone, ``verify`` explains every record, and misses none."""
+        done = run(
+            "verify", "--from", "pulsar", "--topic", self.topic, "--json", PULSAR_URL=self.url
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = json.loads(done.stdout)
+        assert found["n_foreign"] == 0
+        assert found["problems"] == []
+        assert found["n_read"] == len(self.messages())
 
     def times_of_producers(self, n_workers: int) -> list[list[int]]:
         """Event times (ms) of each worker of lane 0 on each partition, as they lie there."""

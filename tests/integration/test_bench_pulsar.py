@@ -1,4 +1,4 @@
-"""The Pulsar stage of the benchmark on a real broker, with few records."""
+"""The stages of the benchmark that need a broker, on a real one, with few records."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from iot_producer.bench import BenchOptions, run_bench, suite
 from iot_producer.bench.bench_options import BY_NAME
 from iot_producer.bench.local_broker import local_broker
 from iot_producer.fleet import FleetSpec
-from iot_producer.pulsar.admin import PulsarAdmin
+from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
 
 pytestmark = pytest.mark.integration
 
+STAGES = ("ready", "native", "official", "pulsar-perf")
 OPTIONS = BenchOptions(
-    stages=("pulsar",),
+    stages=STAGES,
     workers=(1, 2),
     n_records=3_000,
     quick=True,
@@ -26,30 +27,62 @@ OPTIONS = BenchOptions(
 )
 
 
-def test_what_is_measured_is_on_the_topic_and_the_broker_is_gone_afterwards():
-    said: list[str] = []
-    with local_broker(OPTIONS, said.append) as status:
-        home = Path(status.home)
+def test_what_is_measured_was_on_the_topic_and_all_is_gone_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    counted: dict[str, int] = {}
+    stats = PulsarAdmin.stats
+
+    def noted(admin: PulsarAdmin, topic: str) -> dict[str, object]:
+        found = stats(admin, topic)
+        counted[topic] = found["msgInCounter"]
+        return found
+
+    monkeypatch.setattr(PulsarAdmin, "stats", noted)
+    with local_broker(OPTIONS, lambda _: None) as broker:
+        home = Path(broker.status.home)
         assert home.is_dir()
         for workers in OPTIONS.workers:
-            found = suite._measured(
-                OPTIONS, BY_NAME["pulsar"], workers, status.pulsar_url, said.append
-            )
-            assert [r.n_records for r in found.rounds] == [3_000 * workers] * 3
-            assert all(r.cpu_s > 0 for r in found.rounds)
-        # One round more of each warmed up; the broker counts by itself.
-        assert PulsarAdmin(status.admin_url).n_messages_in(suite._TOPIC) == 3_000 * (4 + 2 * 4)
+            for name in ("ready", "native", "official"):
+                found = suite._measured(OPTIONS, BY_NAME[name], workers, broker, lambda _: None)
+                assert [r.n_records for r in found.rounds] == [3_000 * workers] * 3
+                assert all(r.cpu_s > 0 for r in found.rounds)
+                assert 100 < found.wire_bytes < 400
+                # The broker counts by itself; one more round warmed up.
+                topic = f"{suite._TOPIC}-{name}-{workers}"
+                assert [counted[f"{topic}-{turn}"] for turn in range(4)] == [3_000 * workers] * 4
+        for topic in counted:
+            with pytest.raises(AdminRefusedError) as caught:
+                stats(PulsarAdmin(broker.status.admin_url), topic)
+            assert caught.value.status == 404
     assert not home.parent.exists()
-    assert status.pid is not None
+    assert broker.status.pid is not None
     with pytest.raises(ProcessLookupError):
-        os.kill(status.pid, 0)
+        os.kill(broker.status.pid, 0)
 
 
-def test_the_whole_command_names_the_broker_it_measured_with():
+def test_the_whole_command_names_the_broker_and_the_bars():
     said: list[str] = []
     report = run_bench(OPTIONS, said.append)
     assert report.failed == ()
     assert report.left_out == ()
-    assert [(r.stage, r.workers) for r in report.stages] == [("pulsar", 1), ("pulsar", 2)]
+    assert [(r.stage, r.workers) for r in report.stages] == [
+        *(("ready", 1), ("ready", 2), ("native", 1), ("native", 2)),
+        *(("official", 1), ("official", 2), ("pulsar-perf", 1)),
+    ]
+    perf = report.result("pulsar-perf")
+    assert perf is not None
+    assert len(perf.rounds) == 3
+    # The Java tool is measured between messages that the broker counted.
+    assert all(r.n_records >= 3_000 and r.cpu_s > 0 for r in perf.rounds)
+    assert perf.peak_rss_bytes > 50e6  # its Java alone needs more
+    assert 100 < perf.wire_bytes < 400  # our records, compressed
     assert report.versions["pulsar broker"]
-    assert [bar.name for bar in report.bars()] == ["to Pulsar, generated and confirmed"]
+    assert [bar.name for bar in report.bars()] == [
+        "native, generated and confirmed",
+        "native",
+        "native to pulsar-perf, CPU",
+        "native to official, CPU",
+        "native to official, bytes sent",
+        "official, generated and confirmed",
+    ]

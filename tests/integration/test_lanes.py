@@ -59,6 +59,7 @@ def test_a_killed_pods_lane_goes_on_after_its_last_message(broker: StackStatus, 
     assert report.gap.until_ns == of_second[0] * MS == report.start_ns
     assert report.gap.n_messages == of_second[0] - of_first[-1] - 1
     assert Counter(m for m in town.messages() if m[0] == 1) == numbers_of(other.report())
+    town.check_verified()
 
 
 def test_two_pods_at_one_lane(broker: StackStatus, tmp_path: Path):
@@ -93,6 +94,7 @@ def test_two_pods_at_one_lane(broker: StackStatus, tmp_path: Path):
     # What has no confirmation may be there or not.
     maybe = numbers_of(report, State.UNCONFIRMED)
     assert found - surely <= maybe
+    town.check_verified()
 
 
 def test_workers_share_a_lane(broker: StackStatus, tmp_path: Path):
@@ -156,6 +158,7 @@ def test_catching_up_leaves_no_hole(
     assert n_before + report.n_stored_before + report.tally.confirmed == len(numbers)
     for times in town.times_of_producers(int(workers)):
         assert times == sorted(times)
+    town.check_verified()
 
 
 def test_another_plan_cannot_catch_up(broker: StackStatus, tmp_path: Path):

@@ -18,8 +18,8 @@ import pytest
 
 from iot_producer.pulsar import commands
 from iot_producer.pulsar.commands import MESSAGES, CommandType
-from iot_producer.stack import default_cache_dir
-from iot_producer.stack.distribution import fetch
+from iot_producer.stack import StackStatus, default_cache_dir
+from iot_producer.stack.distribution import find
 
 pytestmark = pytest.mark.integration
 
@@ -40,10 +40,16 @@ ENUMS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def distribution(broker: StackStatus) -> None:
+    """It comes with the broker."""
+
+
 @lru_cache
 def archive() -> Path:
-    lib = fetch(default_cache_dir(os.environ)) / "lib"
-    [jar] = lib.glob("org.apache.pulsar-pulsar-common-*.jar")
+    home = find(default_cache_dir(os.environ))
+    assert home is not None
+    [jar] = (home / "lib").glob("org.apache.pulsar-pulsar-common-*.jar")
     return jar
 
 

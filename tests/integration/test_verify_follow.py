@@ -3,91 +3,116 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pulsar
 import pytest
 from program import PROGRAM, environment, run
 from pulsar_cases import new_topic
 
+from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.stack import StackStatus
 
 pytestmark = pytest.mark.integration
 
 PATIENCE_S = 120
+QUIET = pulsar.LoggerLevel.Error
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*PROGRAM, "verify", "--follow", *arguments],
+@contextmanager
+def following(broker: StackStatus, topic: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The program, once it reads the topic."""
+    admin = PulsarAdmin(broker.admin_url)
+    admin.create_topic(topic)
+    follower = subprocess.Popen(
+        [*PROGRAM, "verify", "--follow", *where(broker, topic), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
     )
+    try:
+        until_s = time.monotonic() + PATIENCE_S
+        while admin.stats(topic)["subscriptions"] == {}:
+            assert time.monotonic() < until_s
+            time.sleep(0.1)
+        yield follower
+    finally:
+        follower.kill()
+        follower.communicate()
 
 
 def where(broker: StackStatus, topic: str) -> tuple[str, ...]:
     return ("--pulsar-url", broker.pulsar_url, "--topic", topic)
 
 
+def produce(broker: StackStatus, topic: str, *arguments: str) -> None:
+    load = ("--rate", "1000", "--duration", "2s", "--quiet")
+    done = run("run", *where(broker, topic), *load, *arguments)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_is_followed_until_its_report_and_verified_then(
     broker: StackStatus, tmp_path: Path
 ) -> None:
-    topic, report = new_topic(), tmp_path / "run.json"
-    place = (*where(broker, topic), "--report", str(report))
-    follower = start(*place, "--json")
-    try:
-        produced = run("run", *place, "--rate", "1000", "--duration", "8s", "--quiet")
-        assert produced.returncode == 0, produced.stderr
+    topic, report = new_topic(), ("--report", str(tmp_path / "run.json"))
+    with following(broker, topic, *report, "--json") as follower:
+        produce(broker, topic, *report)
         out, err = follower.communicate(timeout=PATIENCE_S)
-    finally:
-        follower.kill()
     assert follower.returncode == 0, err
     result = json.loads(out)
-    assert result["totals"]["found"] == 8_000
+    assert result["totals"]["found"] == 2_000
     followed = result["follow"]
-    assert 0 < followed["n_read"] <= 8_000
+    assert (followed["n_read"], followed["n_early"], followed["n_ahead"]) == (2_000, 0, 0)
     latency = followed["latency"]
-    assert latency["n"] == followed["n_read"] - followed["n_early"]
+    assert latency["n"] == 2_000
     assert 0 < latency["min_ns"] < latency["max_ns"] < 60e9
 
 
 def test_ctrl_c_ends_it_with_what_was_seen(broker: StackStatus) -> None:
     topic = new_topic()
-    follower = start(*where(broker, topic))
-    try:
-        produced = run(
-            "run", *where(broker, topic), "--rate", "500", "--duration", "12s", "--quiet"
-        )
-        assert produced.returncode == 0, produced.stderr
+    with following(broker, topic) as follower:
+        produce(broker, topic)
         follower.send_signal(signal.SIGINT)
         out, err = follower.communicate(timeout=PATIENCE_S)
-    finally:
-        follower.kill()
     assert follower.returncode == 0, err
-    assert out.startswith("followed for ")
-    assert "intended → read   p50 " in out
+    first, second, *verified = out.splitlines()
+    assert re.fullmatch(r"followed for .+: [12],?\d+ records", first)
+    assert second.startswith("intended → read   p50 ")
+    assert verified[-1].startswith("OK: all 2,000 confirmed records are there")
     assert "Traceback" not in err
 
 
 def test_silence_ends_it(broker: StackStatus) -> None:
     topic = new_topic()
-    follower = start(*where(broker, topic), "--idle", "1s", "--json")
-    try:
-        produced = run(
-            "run", *where(broker, topic), "--rate", "500", "--duration", "12s", "--quiet"
-        )
-        assert produced.returncode == 0, produced.stderr
-        began_s = time.monotonic()
+    with following(broker, topic, "--idle", "1s", "--json") as follower:
+        produce(broker, topic)
         out, err = follower.communicate(timeout=PATIENCE_S)
-        assert time.monotonic() - began_s < 30
-    finally:
-        follower.kill()
     assert follower.returncode == 0, err
-    assert json.loads(out)["follow"]["n_read"] > 0
+    result = json.loads(out)
+    assert result["follow"]["n_read"] == 2_000
+    assert result["totals"]["found"] == 2_000
+
+
+def test_a_topic_of_others_is_followed_and_not_verified(broker: StackStatus) -> None:
+    topic = new_topic()
+    with following(broker, topic, "--json") as follower:
+        client = pulsar.Client(broker.pulsar_url, logger=pulsar.FileLogger(QUIET, os.devnull))
+        producer = client.create_producer(topic)
+        producer.send(b"somebody's", event_timestamp=time.time_ns() // 1_000_000)
+        client.close()
+        follower.send_signal(signal.SIGINT)
+        out, err = follower.communicate(timeout=PATIENCE_S)
+    assert follower.returncode == 0, err
+    assert set(json.loads(out)) == {"follow"}
+    assert "not verified: there is no report" in err
 
 
 @pytest.mark.parametrize(

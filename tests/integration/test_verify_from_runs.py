@@ -95,7 +95,6 @@ def clean(found: dict[str, Any]) -> dict[str, int]:
     [
         (0, ()),
         (3, ("--workers", "2")),
-        (0, ("--on-gap", "catch-up")),
         (3, ("--on-gap", "catch-up")),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else f"{each} partitions",

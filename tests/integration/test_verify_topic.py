@@ -255,6 +255,8 @@ def test_tampering_is_found_and_named(
     topic = create(broker, name, n_partitions if n_partitions > 1 else 0)
     publish(client, topic, tamper(produced.messages))
     found = run_verify(produced.report, url(broker), topic)
+    official = run_verify(produced.report, url(broker), topic, client="official")
+    assert replace(found, seconds=0.0) == replace(official, seconds=0.0)
     assert found.totals == replace(Counts(expected=N, found=N), **faults)
     assert found.n_foreign == (2 if tamper is foreign_mixed_in else 0)
     assert found.ok is (tamper is foreign_mixed_in)

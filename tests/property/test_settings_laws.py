@@ -27,6 +27,7 @@ _THREE: dict[Kind, tuple[str, str, str]] = {
     Kind.START: ("2026-01-01", "2026-01-02", "now"),
     Kind.SHARD: ("0/1", "1/2", "2/3"),
     Kind.PATH: ("a", "b", "c"),
+    Kind.SECRET: ("a", "b", "c"),
     Kind.SWITCH: ("yes", "no", "yes"),
 }
 
@@ -36,8 +37,10 @@ _THREE: dict[Kind, tuple[str, str, str]] = {
     levels=st.sets(st.sampled_from([Level.TOML, Level.VARIABLE, Level.FLAG])),
 )
 def test_the_highest_level_that_says_something_wins(option: Option, levels: set[Level]) -> None:
-    texts = option.choices[:3] if option.choices else _THREE[option.kind]
-    said = {level: texts[level - 1] for level in levels if level is not Level.TOML or option.key}
+    # Of two choices neighbouring levels still say different ones.
+    texts = (*option.choices, *option.choices)[:3] if option.choices else _THREE[option.kind]
+    has = {Level.TOML: option.key, Level.VARIABLE: option.variable, Level.FLAG: option.flags}
+    said = {level: texts[level - 1] for level in levels if has[level]}
     flags = {option.name: said[Level.FLAG]} if Level.FLAG in said else {}
     environ = {option.variable: said[Level.VARIABLE]} if Level.VARIABLE in said else {}
     toml: dict[str, Any] = {}

@@ -222,6 +222,22 @@ def test_each_lane_is_closed_by_who_claimed_it_next():
     }
 
 
+def test_claims_are_in_the_order_of_what_the_broker_told_not_of_clocks():
+    plan = plan_of(head_of())
+    first = entry_of(head_of(claimed_ns=START_NS), 40, 20)
+    second = entry_of(
+        head_of(start_ns=LATER, claimed_ns=LATER, last_ids=(plan.due_ns(99),)), 30, 30
+    )
+    # Its clock is a minute slow.
+    third = entry_of(
+        head_of(start_ns=LATER + S, claimed_ns=LATER - 60 * S, last_ids=(LATER + 49 * MS,)), 10
+    )
+    runs = known_runs([first, second, third], LATER + 5 * S, by_two)
+    found = {run.report.start_ns: run.report.tally for run in runs}
+    assert [found[start].confirmed for start in (START_NS, LATER, LATER + S)] == [100, 50, 10]
+    assert found[LATER].not_sent == 10
+
+
 def test_a_lane_of_several_partial_fates_is_closed_whatever_its_account():
     """Skipped, passed over, confirmed, open: nothing is decided twice."""
     tally = LaneTally()

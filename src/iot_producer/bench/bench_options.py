@@ -24,15 +24,21 @@ class StageSpec:
         name: what users and results call it.
         title: what it does, in a few words.
         n_records: records of one worker in one round: a tenth of a second to some seconds.
+        needs_broker: it sends to a local Pulsar.
     """
 
     name: str
     title: str
     n_records: int
+    needs_broker: bool = False
 
 
 REFERENCE: Final = "python"
-PULSAR: Final = "pulsar"
+ENTRY: Final = "entry"
+READY: Final = "ready"
+NATIVE: Final = "native"
+OFFICIAL: Final = "official"
+PERF: Final = "pulsar-perf"
 
 STAGES: Final[tuple[StageSpec, ...]] = (
     StageSpec(REFERENCE, "reference: random + json.dumps", 50_000),
@@ -41,7 +47,11 @@ STAGES: Final[tuple[StageSpec, ...]] = (
     StageSpec("json", "values + JSON text", 1_000_000),
     StageSpec("arrow", "values + Arrow columns", 500_000),
     StageSpec("null", "the worker's whole loop, to null:", 1_000_000),
-    StageSpec(PULSAR, "the worker's whole loop, to Pulsar, confirmed", 300_000),
+    StageSpec(ENTRY, "values as entries for Pulsar, LZ4", 1_000_000),
+    StageSpec(READY, "the same entries again and again, to Pulsar", 2_000_000, True),
+    StageSpec(NATIVE, "the worker's whole loop, to Pulsar, confirmed", 2_000_000, True),
+    StageSpec(OFFICIAL, "the same with the official client", 300_000, True),
+    StageSpec(PERF, "the distribution's Java tool, records from a file", 2_000_000, True),
 )
 """All stages, in the order of the data's way."""
 
@@ -49,7 +59,7 @@ BY_NAME: Final = {stage.name: stage for stage in STAGES}
 
 N_ROUNDS: Final = 7
 N_QUICK_ROUNDS: Final = 3
-_N_PULSAR_ROUNDS: Final = 3  # each takes seconds, and a broker's disk
+_N_BROKER_ROUNDS: Final = 3  # each takes seconds, and a broker's disk
 _QUICK_SHARE: Final = 10
 _MAX_WORKERS: Final = 64
 
@@ -113,7 +123,12 @@ class BenchOptions:
         """Rounds that count; one more warms up."""
         if self.quick:
             return N_QUICK_ROUNDS
-        return _N_PULSAR_ROUNDS if stage.name == PULSAR else N_ROUNDS
+        return _N_BROKER_ROUNDS if stage.needs_broker else N_ROUNDS
+
+
+def round_topic(topic: str, turn: int) -> str:
+    """The topic of a round, counted from 0; deleted after it."""
+    return f"{topic}-{turn}"
 
 
 def parse_stages(text: str) -> tuple[str, ...]:

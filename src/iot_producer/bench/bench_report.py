@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from iot_producer.bench.bench_options import BY_NAME, PULSAR, REFERENCE
+from iot_producer.bench.bench_options import BY_NAME, NATIVE, OFFICIAL, PERF, REFERENCE
 
 JSON_CPU_BAR: Final = 0.25
 JSON_RATIO_BAR: Final = 200.0
-PULSAR_CPU_BAR: Final = 15.0
+NATIVE_CPU_BAR: Final = 0.6
+NATIVE_RATE_BAR: Final = 900_000.0
+NATIVE_TO_PERF_BAR: Final = 0.2
+NATIVE_TO_OFFICIAL_BAR: Final = 0.06
+WIRE_BAR: Final = 1.4
+OFFICIAL_CPU_BAR: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,14 @@ class StageResult:
         workers: processes at once.
         rounds: those that count, at least one.
         peak_rss_bytes: largest resident memory of a process; 0 where it is not known.
+        wire_bytes: of a message, by the broker's counters; 0 where there is no broker.
     """
 
     stage: str
     workers: int
     rounds: tuple[Round, ...]
     peak_rss_bytes: int
+    wire_bytes: float = 0.0
 
     @property
     def title(self) -> str:
@@ -92,6 +99,7 @@ class StageResult:
             "cpu_s_per_million": [_rounded(r.cpu_s_per_million) for r in self.rounds],
             "records_per_s_median": round(self.median_per_s),
             "peak_rss_bytes": self.peak_rss_bytes,
+            "wire_bytes_per_message": round(self.wire_bytes, 1) or None,
         }
 
 
@@ -225,14 +233,32 @@ class BenchReport:
             if ratio is not None:
                 name = "values + JSON text against the reference"
                 bars.append(Bar(name, ratio, JSON_RATIO_BAR, True, "×"))
-        pulsar = self.result(PULSAR)
-        if pulsar is not None:
-            name = "to Pulsar, generated and confirmed"
-            bars.append(Bar(name, pulsar.median_cpu, PULSAR_CPU_BAR, False, "CPU-s/M"))
+        bars += self._pulsar_bars()
         for start in self.start_up:
             if start.seconds:
                 bars.append(Bar(start.name, start.best_s, start.bar_s, False, "s"))
         return tuple(bars)
+
+    def _pulsar_bars(self) -> list[Bar]:
+        native, official, perf = (self.result(name) for name in (NATIVE, OFFICIAL, PERF))
+        bars = []
+        if native is not None:
+            name = "native, generated and confirmed"
+            bars.append(Bar(name, native.median_cpu, NATIVE_CPU_BAR, False, "CPU-s/M"))
+            bars.append(Bar("native", native.median_per_s, NATIVE_RATE_BAR, True, "msg/s"))
+        if native is not None and perf is not None:
+            ratio = native.median_cpu / perf.median_cpu
+            bars.append(Bar("native to pulsar-perf, CPU", ratio, NATIVE_TO_PERF_BAR, False, "×"))
+        if native is not None and official is not None:
+            ratio = native.median_cpu / official.median_cpu
+            bars.append(Bar("native to official, CPU", ratio, NATIVE_TO_OFFICIAL_BAR, False, "×"))
+            if native.wire_bytes and official.wire_bytes:
+                ratio = native.wire_bytes / official.wire_bytes
+                bars.append(Bar("native to official, bytes sent", ratio, WIRE_BAR, False, "×"))
+        if official is not None:
+            name = "official, generated and confirmed"
+            bars.append(Bar(name, official.median_cpu, OFFICIAL_CPU_BAR, False, "CPU-s/M"))
+        return bars
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON file."""

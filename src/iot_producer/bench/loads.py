@@ -9,63 +9,33 @@ processes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Final, Protocol
+from dataclasses import replace
+from operator import attrgetter
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iot_producer.bench.bench_options import PULSAR, REFERENCE
-from iot_producer.blocks import Plan
+from iot_producer.bench.bench_options import (
+    ENTRY,
+    NATIVE,
+    OFFICIAL,
+    READY,
+    REFERENCE,
+    round_topic,
+)
+from iot_producer.bench.load_spec import START_NS, LoadSpec
 from iot_producer.clock import SystemClock
 from iot_producer.conditions import new_conditions
 from iot_producer.config import resolve_run
-from iot_producer.due_times import ConstantSchedule
 from iot_producer.errors import DataError
 from iot_producer.feed import MaxFeed
-from iot_producer.fleet import FleetSpec, fleet_of
-from iot_producer.lane import LaneSpec, lane_of
+from iot_producer.fleet import fleet_of
+from iot_producer.lane import lane_of
 from iot_producer.sinks.opening import open_sink
 from iot_producer.worker import Worker, WorkerConfig
 
-START_NS: Final = 1_782_050_400_000_000_000
-"""Where plans begin: 21 June 2026, 14:00 UTC."""
-
 Encode = Callable[[NDArray[np.int32], NDArray[np.int64]], object]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadSpec:
-    """One worker's part of a stage; crosses to its process.
-
-    Attributes:
-        stage: name of the stage.
-        worker, n_workers: which of how many.
-        fleet: of the records.
-        block_records: records in a block.
-        per_s: rate of one worker at which times advance.
-        pulsar_url, topic: the destination of the stage ``pulsar``.
-    """
-
-    stage: str
-    worker: int
-    n_workers: int
-    fleet: FleetSpec
-    block_records: int
-    per_s: int
-    pulsar_url: str = ""
-    topic: str = ""
-
-    @property
-    def lane(self) -> LaneSpec:
-        """The worker's lane."""
-        return LaneSpec(self.worker, self.n_workers)
-
-    def plan(self) -> Plan:
-        """The worker's plan: all workers together have ``n_workers`` times its rate."""
-        schedule = ConstantSchedule(Fraction(self.per_s * self.n_workers))
-        return Plan(self.fleet, self.lane, schedule, START_NS)
 
 
 class Load(Protocol):
@@ -131,11 +101,19 @@ class EncodeLoad:
         spec: which devices and times.
         encode: takes both of a block.
         block_records: records in a block, where that is not the spec's.
+        times: of a block, as ``encode`` wants them: ``times_ms`` or ``intended_ns``.
     """
 
-    def __init__(self, spec: LoadSpec, encode: Encode, block_records: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: LoadSpec,
+        encode: Encode,
+        block_records: int | None = None,
+        times: str = "times_ms",
+    ) -> None:
         self._plan = spec.plan()
         self._encode = encode
+        self._times = attrgetter(times)
         self._block_records = block_records or spec.block_records
         self._next = 0
         self._blocks: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
@@ -143,7 +121,7 @@ class EncodeLoad:
     def prepare(self, n: int) -> None:
         stop = self._next + n
         blocks = self._plan.blocks(self._next, stop, self._block_records)
-        self._blocks = [(block.devices, block.times_ms) for block in blocks]
+        self._blocks = [(block.devices, self._times(block)) for block in blocks]
         self._next = stop
 
     def run(self) -> int:
@@ -164,9 +142,10 @@ class LoopLoad:
     Args:
         spec: which lane.
         to: the destination as for ``--to``.
+        client: of Pulsar, where it is the destination.
     """
 
-    def __init__(self, spec: LoadSpec, to: str) -> None:
+    def __init__(self, spec: LoadSpec, to: str, client: str = "") -> None:
         fleet = spec.fleet.to_dict()
         flags: dict[str, str | bool | None] = {name: str(n) for name, n in fleet.items()}
         flags |= {
@@ -176,17 +155,23 @@ class LoopLoad:
             "block_records": str(spec.block_records),
             "give_up_after": "30s",
         }
-        if spec.topic:
-            flags["topic"] = spec.topic
+        if client:
+            flags |= {"topic": spec.topic, "client": client}
         self._spec = spec
         self._config = resolve_run(flags, {})
         self._clock = SystemClock()
         self._worker: Worker | None = None
+        self._turn = 0
         self._n = 0
 
     def prepare(self, n: int) -> None:
         spec, clock = self._spec, self._clock
-        sink = open_sink(self._config, spec.worker, clock, lambda _: None)
+        destination = self._config.destination
+        if spec.topic:
+            destination = replace(destination, topic=round_topic(spec.topic, self._turn))
+        self._turn += 1
+        config = replace(self._config, destination=destination)
+        sink = open_sink(config, spec.worker, clock, lambda _: None)
         members = lane_of(spec.fleet.devices, spec.lane)
         start_ns = clock.now_ns()
         feed = MaxFeed(members, start_ns, spec.block_records, n, None)
@@ -220,9 +205,20 @@ def load_of(spec: LoadSpec) -> Load:
         return BlocksLoad(spec)
     if spec.stage == "null":
         return LoopLoad(spec, "null:")
-    if spec.stage == PULSAR:
-        return LoopLoad(spec, spec.pulsar_url)
+    if spec.stage in (NATIVE, OFFICIAL):
+        return LoopLoad(spec, spec.pulsar_url, spec.stage)
+    if spec.stage == READY:
+        from iot_producer.bench.ready_entries import ReadyLoad
+
+        return ReadyLoad(spec)
     fleet = fleet_of(spec.fleet)
+    if spec.stage == ENTRY:
+        from iot_producer.pulsar.entry import EntryBuilder
+
+        builder = EntryBuilder(fleet)
+        return EncodeLoad(
+            spec, lambda devices, t: builder.release(builder.build(devices, t)), times="intended_ns"
+        )
     if spec.stage == "values":
         from iot_producer.signals import readings_of
 

@@ -25,7 +25,7 @@ from iot_producer.errors import IotProducerError
 from iot_producer.stop_requests import ENDING, sheltered_children
 
 if TYPE_CHECKING:  # it loads numba, which only the processes need
-    from iot_producer.bench.loads import LoadSpec
+    from iot_producer.bench.load_spec import LoadSpec
 
 _T = TypeVar("_T")
 

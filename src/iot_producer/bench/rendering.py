@@ -23,6 +23,7 @@ _HEAD = (
     "records/s",
     "MB a process",
 )
+_WIRE_HEAD = "bytes a message"
 _START_UP_HEAD = ("start-up, best", "seconds", "CPU-s")
 _LEFT_COLUMNS = 2
 
@@ -37,7 +38,7 @@ def render(report: BenchReport) -> str:
     """The report as plain text for a terminal or a pipe."""
     parts = ["\n".join(_facts(report))]
     if report.stages:
-        parts += [_plain_table(_HEAD, _rows(report)), _LEGEND]
+        parts += [_plain_table(_head(report), _rows(report)), _LEGEND]
     if _start_ups(report):
         parts.append(_plain_table(_START_UP_HEAD, _start_ups(report), left=1))
     if report.bars():
@@ -51,7 +52,7 @@ def markdown(report: BenchReport) -> str:
     """The report as a page of Markdown."""
     parts = [f"# Benchmark {report.date[:10]}, {report.commit}", "  \n".join(_facts(report))]
     if report.stages:
-        parts += [_markdown_table(_HEAD, _rows(report)), _LEGEND.replace("\n", " ")]
+        parts += [_markdown_table(_head(report), _rows(report)), _LEGEND.replace("\n", " ")]
     if _start_ups(report):
         parts.append(_markdown_table(_START_UP_HEAD, _start_ups(report), 1))
     if report.bars():
@@ -108,10 +109,21 @@ def _facts(report: BenchReport) -> list[str]:
     ]
 
 
+def _head(report: BenchReport) -> tuple[str, ...]:
+    """With a column for bytes on the wire where there are any."""
+    return (*_HEAD, _WIRE_HEAD) if _has_wire(report) else _HEAD
+
+
+def _has_wire(report: BenchReport) -> bool:
+    return any(result.wire_bytes for result in report.stages)
+
+
 def _rows(report: BenchReport) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
+    has_wire = _has_wire(report)
     for result in report.stages:
         ratio = report.ratio(result)
+        wire = f"{result.wire_bytes:.0f}" if result.wire_bytes else ""
         rows.append(
             (
                 result.stage,
@@ -122,6 +134,7 @@ def _rows(report: BenchReport) -> list[tuple[str, ...]]:
                 "" if ratio is None else _short(ratio),
                 f"{result.median_per_s:,.0f}",
                 f"{result.peak_rss_bytes / 1e6:.0f}" if result.peak_rss_bytes else "",
+                *((wire,) if has_wire else ()),
             )
         )
     return rows

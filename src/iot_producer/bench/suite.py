@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from iot_producer import __version__
-from iot_producer.bench.bench_options import PULSAR, BenchOptions, StageSpec
+from iot_producer.bench.bench_options import OFFICIAL, PERF, BenchOptions, StageSpec, round_topic
 from iot_producer.bench.bench_report import BenchReport, StageResult, StartUpResult, merged
 from iot_producer.bench.measuring import Crew
 from iot_producer.bench.start_up import measure_start_up
@@ -24,7 +24,8 @@ from iot_producer.machine import describe_machine
 from iot_producer.report import iso_time
 
 if TYPE_CHECKING:
-    from iot_producer.bench.loads import LoadSpec
+    from iot_producer.bench.load_spec import LoadSpec
+    from iot_producer.bench.local_broker import LocalBroker
 
 Say = Callable[[str], None]
 
@@ -48,31 +49,27 @@ def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> Be
     results: list[StageResult] = []
     left_out: list[tuple[str, str]] = []
     failed: list[tuple[str, str]] = []
-    for stage in options.chosen():
-        with ExitStack() as guard:
-            url = ""
-            try:
-                if stage.name == PULSAR:
-                    # Here, for without the extra "stack" it cannot be imported.
-                    from iot_producer.bench.local_broker import local_broker
-
-                    status = guard.enter_context(local_broker(options, say))
-                    url, versions["pulsar broker"] = status.pulsar_url, status.version
-                elif stage.name == "arrow" and "pyarrow" not in versions:
-                    raise ConfigError(
-                        "pyarrow is not installed", 'pip install "iot-producer[parquet]"'
-                    )
-            except IotProducerError as error:
-                say(f"{stage.name}: left out: {_reason(error)}")
-                left_out.append((stage.name, _reason(error)))
+    with ExitStack() as guard:
+        broker: LocalBroker | IotProducerError | None = None
+        for stage in options.chosen():
+            if stage.needs_broker and broker is None:
+                # One for all of its stages: their ratios are of one run, of one broker.
+                broker = _broker(options, say, guard)
+                if not isinstance(broker, IotProducerError):
+                    versions["pulsar broker"] = broker.status.version
+            missing = _missing(stage, versions, broker)
+            if missing is not None:
+                say(f"{stage.name}: left out: {_reason(missing)}")
+                left_out.append((stage.name, _reason(missing)))
                 continue
-            for workers in options.workers:
-                try:
-                    results.append(_measured(options, stage, workers, url, say))
-                except IotProducerError as error:
-                    say(f"{stage.name}: failed: {_reason(error)}")
-                    failed.append((stage.name, _reason(error)))
-                    break
+            mine = broker if stage.needs_broker else None
+            assert not isinstance(mine, IotProducerError)
+            try:
+                for workers in options.workers[:1] if stage.name == PERF else options.workers:
+                    results.append(_measured(options, stage, workers, mine, say))
+            except IotProducerError as error:
+                say(f"{stage.name}: failed: {_reason(error)}")
+                failed.append((stage.name, _reason(error)))
     start_up: tuple[StartUpResult, ...] = ()
     if options.start_up:
         start_up = measure_start_up(options.environ, say, 2 if options.quick else 5)
@@ -94,20 +91,59 @@ def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> Be
     )
 
 
+def _broker(options: BenchOptions, say: Say, guard: ExitStack) -> LocalBroker | IotProducerError:
+    """A broker for the rest of the benchmark, or why there is none."""
+    try:
+        # Here, for without the extra "stack" it cannot be imported.
+        from iot_producer.bench.local_broker import local_broker
+
+        return guard.enter_context(local_broker(options, say))
+    except IotProducerError as error:
+        return error
+
+
+def _missing(
+    stage: StageSpec, versions: dict[str, str], broker: LocalBroker | IotProducerError | None
+) -> IotProducerError | None:
+    """Why a stage cannot be measured here; None: it can."""
+    if stage.needs_broker and isinstance(broker, IotProducerError):
+        return broker
+    if stage.name == "arrow" and "pyarrow" not in versions:
+        return ConfigError("pyarrow is not installed", 'pip install "iot-producer[parquet]"')
+    if stage.name == OFFICIAL and "pulsar-client" not in versions:
+        return ConfigError("pulsar-client is not installed", "pip install pulsar-client")
+    return None
+
+
 def _measured(
-    options: BenchOptions, stage: StageSpec, workers: int, url: str, say: Say
+    options: BenchOptions,
+    stage: StageSpec,
+    workers: int,
+    broker: LocalBroker | None,
+    say: Say,
 ) -> StageResult:
+    if stage.name == PERF and broker is not None:
+        from iot_producer.bench.perf_tool import measure_perf
+
+        return measure_perf(broker, options, stage, say)
     n_records, n_rounds = options.n_records_of(stage), options.n_rounds_of(stage)
     crew = "1 worker" if workers == 1 else f"{workers} workers"
     say(f"{stage.name}, {crew}: {n_rounds} rounds of {n_records * workers:,} records")
-    with Crew([_load_spec(options, stage, k, workers, url) for k in range(workers)]) as members:
-        members.round(n_records)  # warms up: kernels, caches, the broker's compiler
-        samples = [members.round(n_records) for _ in range(n_rounds)]
+    url = broker.status.pulsar_url if broker else ""
+    topic = f"{_TOPIC}-{stage.name}-{workers}" if broker else ""
+    samples = []
+    wire_bytes = 0.0
+    specs = [_load_spec(options, stage, k, workers, url, topic) for k in range(workers)]
+    with Crew(specs) as members:
+        for turn in range(1 + n_rounds):
+            # The first warms up: kernels, caches, the broker's compiler.
+            samples.append(members.round(n_records))
+            if broker is not None:
+                wire_bytes = broker.end_round(round_topic(topic, turn))
         footprints = members.footprints()
-    rounds = merged([(s.n_records, s.cpu_s, s.wall_s) for s in each] for each in samples)
-    result = StageResult(
-        stage.name, workers, rounds, max(footprint.peak_rss_bytes for footprint in footprints)
-    )
+    rounds = merged([(s.n_records, s.cpu_s, s.wall_s) for s in each] for each in samples[1:])
+    peak_rss_bytes = max(footprint.peak_rss_bytes for footprint in footprints)
+    result = StageResult(stage.name, workers, rounds, peak_rss_bytes, wire_bytes)
     say(f"    {result.median_cpu:.3g} CPU-s/M, {result.median_per_s:,.0f} records/s")
     return result
 
@@ -117,9 +153,9 @@ def _reason(error: IotProducerError) -> str:
 
 
 def _load_spec(
-    options: BenchOptions, stage: StageSpec, worker: int, workers: int, url: str
+    options: BenchOptions, stage: StageSpec, worker: int, workers: int, url: str, topic: str
 ) -> LoadSpec:
-    from iot_producer.bench.loads import LoadSpec
+    from iot_producer.bench.load_spec import LoadSpec
 
     return LoadSpec(
         stage.name,
@@ -129,7 +165,7 @@ def _load_spec(
         options.block_records,
         options.per_s,
         url,
-        _TOPIC if url else "",
+        topic,
     )
 
 

@@ -18,12 +18,12 @@ from iot_producer.flags import SettingsCommand
 def bench(**flags: Any) -> None:
     """How fast each stage is here, in CPU seconds per million records, next to plain Python.
 
-    Pulsar is measured on a local broker of its own, which is deleted afterwards. Takes about five
+    Pulsar is measured on a local broker of its own, which is deleted afterwards. Takes about six
     minutes; --quick takes one, and is noisier.
 
     \b
     iot-producer bench --quick
-    iot-producer bench --stages json,pulsar --workers 1 --json
+    iot-producer bench --stages json,native --workers 1 --json
     """  # noqa: D301
     from iot_producer.bench import BenchOptions, parse_stages, render, run_bench, write_results
     from iot_producer.commands.kernels import cache_dir, prepare_kernels

@@ -70,8 +70,7 @@ def follow_topic(
 
 def _end_of(settings: dict[str, Setting]) -> IsOver:
     idle_ns: int = settings["idle"].value
-    path = settings["report"].value
-    report = Path(path) if path else None
+    report = report_to_come(settings)
     # A report of an earlier run says nothing about this one.
     before = _written_at(report)
 
@@ -82,6 +81,12 @@ def _end_of(settings: dict[str, Setting]) -> IsOver:
         return written not in (None, before) and (silent_ns is None or silent_ns >= _REST_NS)
 
     return is_over
+
+
+def report_to_come(settings: dict[str, Setting]) -> Path | None:
+    """The file that the run will write its report to, where one file was given."""
+    written = (settings["report"].value or "").splitlines()
+    return Path(written[0]) if len(written) == 1 else None
 
 
 def _written_at(path: Path | None) -> int | None:

@@ -46,7 +46,7 @@ class Parcel:
 
 
 class Channel:
-    """A connected socket, used on its loop's thread only.
+    """A connected socket, used on its loop's thread; but see `takes_from_any_thread`.
 
     Args:
         connected: from `connect`.
@@ -74,6 +74,7 @@ class Channel:
         self._rest_of: Parcel | None = None
         self._is_waiting = False  # for room in the socket's buffer
         self._is_paused = False
+        self._lock = threading.Lock()
         self._loop.add_reader(self._fd, self._read)
 
     @property
@@ -81,23 +82,34 @@ class Channel:
         """Whether it can still be used."""
         return self._socket is not None
 
+    @property
+    def takes_from_any_thread(self) -> bool:
+        """Whether `write` may be called from a thread that is not the loop's.
+
+        Not with TLS: OpenSSL's connection must not be read and written at the same time.
+        """
+        return not self._is_tls
+
     def write(self, parcel: Parcel) -> None:
         """Send a frame after all that are queued; it must not change until it has gone."""
-        parcel.is_written = False
-        self._parcels.append(parcel)
-        if not self._is_waiting:
-            self._flush()
+        with self._lock:
+            parcel.is_written = False
+            self._parcels.append(parcel)
+            if not self._is_waiting:
+                self._send_queued()
 
     def withdraw(self, owner: object) -> None:
         """Do not send what an owner has queued, but for a frame that has begun."""
-        if any(parcel.owner is owner for parcel in self._parcels):
-            self._parcels = deque(p for p in self._parcels if p.owner is not owner)
+        with self._lock:
+            if any(parcel.owner is owner for parcel in self._parcels):
+                self._parcels = deque(p for p in self._parcels if p.owner is not owner)
 
     def write_first(self, frame: bytes) -> None:
         """Send a small frame before those of `write` that have not begun."""
-        self._first.append(memoryview(frame))
-        if not self._is_waiting:
-            self._flush()
+        with self._lock:
+            self._first.append(memoryview(frame))
+            if not self._is_waiting:
+                self._send_queued()
 
     def pause(self) -> None:
         """Read no more, for the time being."""
@@ -115,17 +127,18 @@ class Channel:
 
     def close(self, reason: str = "closed") -> None:
         """End the connection; what is queued is dropped. `on_lost` gets the reason."""
-        connected, self._socket = self._socket, None
-        if connected is None:
-            return
-        self._loop.remove_reader(self._fd)
-        self._loop.remove_writer(self._fd)
-        self._is_waiting = True
-        self._first.clear()
-        self._parcels.clear()
-        self._rest = None
-        with suppress(OSError):
-            connected.close()
+        with self._lock:
+            connected, self._socket = self._socket, None
+            if connected is None:
+                return
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+            self._is_waiting = True
+            self._first.clear()
+            self._parcels.clear()
+            self._rest = None
+            with suppress(OSError):
+                connected.close()
         self._loop.call_soon(self._on_lost, reason)
 
     def _read(self) -> None:
@@ -152,6 +165,15 @@ class Channel:
                 self._loop.call_soon(self._read)
 
     def _flush(self) -> None:
+        """There is room again."""
+        with self._lock:
+            self._send_queued()
+            if self._is_waiting and self._socket is not None and self._rest is None:
+                self._is_waiting = False
+                self._loop.remove_writer(self._fd)
+
+    def _send_queued(self) -> None:
+        """Send what is queued until the socket takes no more; the lock is held."""
         while self._socket is not None:
             frame = self._rest
             if frame is None:
@@ -161,27 +183,42 @@ class Channel:
                     self._rest_of = self._parcels.popleft()
                     frame = self._rest_of.frame
                 else:
-                    break
+                    return
             try:
                 n_bytes = self._socket.send(frame[:_TLS_PIECE_BYTES] if self._is_tls else frame)
             except _NOT_NOW:
                 self._rest = frame
                 if not self._is_waiting:
                     self._is_waiting = True
-                    self._loop.add_writer(self._fd, self._flush)
+                    self._soon(self._wait_for_room)
                 return
             except OSError as error:
-                self.close(_said(error))
+                self._rest = frame
+                self._end_soon(_said(error))
                 return
+            except BaseException:
+                # A signal's exception: whether a part of the frame has left is not known.
+                self._end_soon("interrupted")
+                raise
             if n_bytes < len(frame):
                 self._rest = frame[n_bytes:]
             else:
                 self._rest = None
                 if self._rest_of is not None:
                     self._rest_of.is_written = True
-        if self._is_waiting and self._socket is not None:
-            self._is_waiting = False
-            self._loop.remove_writer(self._fd)
+
+    def _wait_for_room(self) -> None:
+        if self._socket is not None:
+            self._loop.add_writer(self._fd, self._flush)
+
+    def _end_soon(self, reason: str) -> None:
+        self._is_waiting = True  # nothing is sent any more
+        self._soon(self.close, reason)
+
+    def _soon(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call it on the loop's thread, which may be another; not if the loop has ended."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
 
 
 async def connect(

@@ -102,7 +102,8 @@ class PulsarClient:
         """
         connection = await self.service()
         answer = await self._ask(connection, CommandType.PARTITIONED_METADATA, topic)
-        if answer.response == PartitionsAnswer.FAILED:
+        if answer.response != PartitionsAnswer.SUCCESS:
+            # A proxy refuses with the answer to a look-up, which has the same members.
             raise explained(answer.error, answer.message, connection.where, topic)
         return int(answer.partitions)
 

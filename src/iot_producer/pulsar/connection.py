@@ -167,6 +167,11 @@ class Connection:
         if self._channel is not None:
             self._channel.write(parcel)
 
+    @property
+    def takes_from_any_thread(self) -> bool:
+        """Whether `write` may be called from a thread that is not the loop's."""
+        return self._channel is not None and self._channel.takes_from_any_thread
+
     def withdraw(self, owner: object) -> None:
         """Do not send what an owner's parcels hold, but for a frame that has begun."""
         if self._channel is not None:

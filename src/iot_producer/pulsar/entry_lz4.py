@@ -5,10 +5,10 @@ but for the first message: only the places in it are followed. It must not know 
 
 A message repeats the one before it, but for its values. So a sequence of the block is a value, as
 literals, and the constant text up to the next value, as a match: its distance is the place in the
-text now minus the place where the same piece was last. Pieces that hold a value of few kinds are
-remembered by kind, and repeated with the value: a device type's head, the hours, motion, status.
-Identifiers stand twice in a message: those of the record are matches to those of its metadata.
-docs/explanation/transport.md shows one message.
+text now minus the place where the same piece was last (lz4_record.py). What differs between device
+types only is remembered by type, and repeated with the type's name. Identifiers stand twice in a
+message: those of the record are matches to those of its metadata. docs/explanation/transport.md
+shows one message.
 """
 
 from __future__ import annotations
@@ -17,43 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from iot_producer.compiled import Int, entry, inlined, load8, prefetch_row, store8
-from iot_producer.encoders.device_text import (
-    T_ALTITUDE,
-    T_CUSTOMER,
-    T_DEVICE,
-    T_LATITUDE,
-    T_LONGITUDE,
-    T_LONGITUDE_LENGTH,
-    T_SITE,
-    T_TYPE,
-    TEXT_BYTES,
-)
+from iot_producer.compiled import Int, entry, load8, prefetch_row, store8
+from iot_producer.encoders.device_text import T_CUSTOMER, T_DEVICE, T_TYPE, TEXT_BYTES
 from iot_producer.encoders.text_pieces import (
-    L_ALTITUDE,
-    L_BATTERY,
-    L_BYTES_RECEIVED,
-    L_BYTES_SENT,
-    L_CO2,
-    L_CPU,
     L_CUSTOMER,
     L_DEVICE,
-    L_ERRORS,
-    L_HUMIDITY,
-    L_LATITUDE,
-    L_LIGHT,
-    L_LONGITUDE,
-    L_MEMORY,
-    L_MOTION,
-    L_NOISE,
-    L_PACKETS_RECEIVED,
-    L_PACKETS_SENT,
-    L_PRESSURE,
-    L_SIGNAL,
     L_SITE,
-    L_STATUS,
-    L_TEMPERATURE,
-    L_TIME,
     L_TYPE,
     clock_word,
     date_words,
@@ -61,16 +30,7 @@ from iot_producer.encoders.text_pieces import (
     put_whole,
     second_word,
 )
-from iot_producer.encoders.words import (
-    DECIMAL_1,
-    DECIMAL_2,
-    LOW_1,
-    LOW_2,
-    LOW_PRESSURE,
-    PADDED,
-    PRESSURE_2,
-    WHOLE,
-)
+from iot_producer.pulsar.lz4_record import N_RECORD_PLACES, length_of, match_record
 from iot_producer.pulsar.lz4_sequences import (
     LONGEST_NIBBLE,
     MAX_DISTANCE,
@@ -78,7 +38,6 @@ from iot_producer.pulsar.lz4_sequences import (
     put_bare,
     put_chars,
     put_match,
-    put_number,
     put_run,
 )
 from iot_producer.pulsar.message_frame import (
@@ -99,69 +58,29 @@ from iot_producer.pulsar.message_frame import (
     varint_word,
 )
 from iot_producer.schema import DEVICE_TYPES
-from iot_producer.signals import (
-    BATTERY,
-    BYTES_RECEIVED,
-    BYTES_SENT,
-    CO2,
-    CPU,
-    ERRORS,
-    HUMIDITY,
-    LIGHT,
-    MEMORY,
-    MOTION,
-    NOISE,
-    PACKETS_RECEIVED,
-    PACKETS_SENT,
-    PRESSURE,
-    SIGNAL,
-    STATUS,
-    TEMPERATURE,
-    TILE,
-    fill_tile,
-    new_tile,
-    readings,
-)
+from iot_producer.signals import BYTES_RECEIVED, TILE, fill_tile, new_tile, readings
 
-# Places in the text where a piece was last: that behind a value, by field; some by kind.
-_KEY: Final = 0
-_JSON: Final = 1
-_SITE: Final = 2
-_ALTITUDE: Final = 3
-_TIME: Final = 4
-_HUMIDITY: Final = 5
-_PRESSURE: Final = 6
-_CO2: Final = 7
-_NOISE: Final = 8
-_LIGHT: Final = 9
-_MOTION: Final = 10  # by motion: 0, 1
-_SIGNAL: Final = 12
-_MEMORY: Final = 13
-_CPU: Final = 14
-_STATUS: Final = 15
-_SENT: Final = 16
-_RECEIVED: Final = 17
-_BYTES_SENT: Final = 18
-_BYTES_RECEIVED: Final = 19
-_HEADS: Final = 20  # by device type
+# Places in the text where a piece was last, behind those of the record.
+_KEY: Final = np.uint64(N_RECORD_PLACES)
+_JSON: Final = np.uint64(N_RECORD_PLACES + 1)
+_SITE: Final = np.uint64(N_RECORD_PLACES + 2)
+_HEADS: Final = N_RECORD_PLACES + 3  # by device type
 _TYPES: Final = _HEADS + len(DEVICE_TYPES)  # by device type
-_STATES: Final = _TYPES + len(DEVICE_TYPES)  # by 32 · status + errors
-_N_PLACES: Final = _STATES + 5 * 32
+_N_PLACES: Final = _TYPES + len(DEVICE_TYPES)
 _NOWHERE: Final = -1_000_000  # farther than a match reaches
 
 # Lengths of constant text.
-_N_DEV: Final = 4  # dev-
-_N_OPEN: Final = L_DEVICE[0] - _N_DEV  # {"device_id":"
-_N_CUST: Final = 5  # cust-
-_N_OWNER: Final = CUSTOMER_BYTES + _N_CUST
-_N_LABEL: Final = L_CUSTOMER[0] - _N_CUST  # ","customer_id":"
-_N_HEAD: Final = int(HEAD_BYTES[0]) - len(DEVICE_TYPES[0])  # a head but its name
+_N_DEV: Final = np.int64(4)  # dev-
+_N_CUST: Final = np.int64(5)  # cust-
+_N_DEVICE: Final = np.int64(KEY_BYTES)  # dev-0000000
+_N_OWNER: Final = CUSTOMER_BYTES + _N_CUST  # cust-000000
+_N_KEY: Final = length_of(L_KEY)
+_N_OPEN: Final = length_of(L_DEVICE) - _N_DEV  # {"device_id":"
+_N_TYPE: Final = length_of(L_TYPE)  # ","device_type":"
+_N_CUSTOMER: Final = length_of(L_CUSTOMER) - _N_CUST  # ","customer_id":"
+_N_SITE: Final = length_of(L_SITE)  # ","site_id":"site-
+_N_HEAD: Final = HEAD_BYTES[0] - len(DEVICE_TYPES[0])  # a head but its name
 _NAME_AT: Final = 21  # in the head
-_N_LATITUDE: Final = 9
-_N_DATE: Final = 23
-_N_SECOND: Final = 20  # of the date, up to the full second and its point
-_N_STATE: Final = L_STATUS[0] + 1 + L_ERRORS[0] + L_PACKETS_SENT[0]
-_N_MOTION: Final = L_MOTION[0] + 1 + L_BATTERY[0]
 _N_KEPT: Final = 4  # of the last label, to be literals at the end: ``ed":``
 
 _KEPT: Final = np.uint64(int.from_bytes(b'ed":', "little"))
@@ -171,33 +90,8 @@ _TWO_TOKENS: Final = np.uint64(0x0F_00_00_07)  # matches of 11 bytes, and of 19 
 _NS_PER_MS: Final = 1_000_000
 _AHEAD: Final = 8
 _8: Final = np.uint64(8)
-_16: Final = np.uint64(16)
 _32: Final = np.uint64(32)
 _48: Final = np.uint64(48)
-_56: Final = np.uint64(56)
-_LOW32: Final = np.uint64(0xFFFFFFFF)
-
-
-@inlined
-def _value(
-    out: Any, p: Int, u: Int, where: Any, place: Int, word: Any, n_match: Int
-) -> tuple[Int, Int]:
-    """A value's word and the constant piece behind it; returns where both go on."""
-    n = np.int64(word >> _56)
-    u += n
-    p = put_chars(out, p, word, n, u - where[place], n_match)
-    where[place] = u
-    return p, u + n_match
-
-
-@inlined
-def _number(
-    out: Any, p: Int, u: Int, where: Any, place: Int, value: Int, n_match: Int
-) -> tuple[Int, Int]:
-    """A whole number and the constant piece behind it; returns where both go on."""
-    p, n = put_number(out, p, value, u - where[place], n_match)
-    where[place] = u + n
-    return p, u + n + n_match
 
 
 @entry
@@ -236,9 +130,8 @@ def write_lz4_entry(
     z_device, z_customer, z_site = zeros
     shift_device = np.uint64(8 * z_device)
     shift_customer = np.uint64(8 * z_customer)
-    shift_site = np.uint64(8 * z_site)
     n_device = KEY_BYTES - _N_DEV - z_device
-    n_key = L_KEY[0] + z_device
+    n_key = _N_KEY + z_device
     where = np.full(_N_PLACES, _NOWHERE, dtype=np.int64)
     scratch = np.empty(MAX_MESSAGE_BYTES + MAX_METADATA_BYTES + 64, dtype=np.uint8)
     n_scratch = np.int64(0)
@@ -335,7 +228,7 @@ def write_lz4_entry(
                 p = put_match(out, p, before_key, n_key)
 
         # Key, size of the record, event time, sequence id, and the record's first bytes.
-        json_at = key_at + L_KEY[0] - _N_DEV + KEY_BYTES + PAYLOAD_BYTES + 1 + n_time + n_id
+        json_at = key_at + _N_KEY - _N_DEV + KEY_BYTES + PAYLOAD_BYTES + 1 + n_time + n_id
         before_json = json_at - where[_JSON]
         where[_JSON] = json_at
         digits = load8(texts, own + T_DEVICE) >> shift_device
@@ -376,126 +269,44 @@ def write_lz4_entry(
         # Device, type and customer: text that stands in this message or at its type's last.
         type_at = json_at + _N_OPEN + KEY_BYTES
         n_name = n_head - _N_HEAD
-        customer_at = type_at + L_TYPE[0] + n_name + _N_LABEL
+        customer_at = type_at + _N_TYPE + n_name + _N_CUSTOMER
         site_at = customer_at + _N_OWNER
         before_site = site_at - where[_SITE]
         where[_SITE] = site_at
         before_type = type_at - where[of_type]
         where[of_type] = type_at
-        before_device = json_at + _N_OPEN - (key_at + L_KEY[0] - _N_DEV)
+        before_device = json_at + _N_OPEN - (key_at + _N_KEY - _N_DEV)
         if before_type <= MAX_DISTANCE:
-            n_match = L_TYPE[0] + n_name + _N_LABEL
+            n_match = _N_TYPE + n_name + _N_CUSTOMER
             two = _TWO_TOKENS | np.uint64(before_device) << _8 | np.uint64(before_type) << _32
             store8(out, p, two | np.uint64(n_match - 4 - LONGEST_NIBBLE) << _48)
             p += 7
         else:
-            p = put_bare(out, p, before_device, KEY_BYTES)
-            p = put_bare(out, p, before_json, L_TYPE[0])
+            p = put_bare(out, p, before_device, _N_DEVICE)
+            p = put_bare(out, p, before_json, _N_TYPE)
             name_at = u + 1 + _NAME_AT
-            p = put_bare(out, p, type_at + L_TYPE[0] - name_at, n_name)
-            p = put_bare(out, p, before_site, _N_LABEL)
+            p = put_bare(out, p, type_at + _N_TYPE - name_at, n_name)
+            p = put_bare(out, p, before_site, _N_CUSTOMER)
         p = put_bare(out, p, customer_at - (key_at - _N_OWNER), _N_OWNER)
-        p = put_bare(out, p, before_site, L_SITE[0] + z_site)
-        u = site_at + L_SITE[0] + 5
-
-        # Place: the longitude's minus is part of the text before it.
-        digits = load8(texts, own + T_SITE) >> shift_site
-        p = put_chars(out, p, digits, 5 - z_site, before_site, L_LATITUDE[0])
-        u += L_LATITUDE[0] + _N_LATITUDE
-        token = np.uint64(_N_LATITUDE << 4 | low_nibble(L_LONGITUDE[0] + 1))
-        store8(out, p, load8(texts, own + T_LATITUDE) << _8 | token)
-        store8(out, p + 8, load8(texts, own + T_LATITUDE + 7))
-        p = put_match(out, p + 1 + _N_LATITUDE, before_site, L_LONGITUDE[0] + 1)
-        n_longitude = np.int64(texts[np.uint64(own + T_LONGITUDE_LENGTH)])
-        u += L_LONGITUDE[0] + n_longitude
-        token = np.uint64((n_longitude - 1) << 4 | low_nibble(L_ALTITUDE[0]))
-        store8(out, p, load8(texts, own + T_LONGITUDE + 1) << _8 | token)
-        store8(out, p + 8, load8(texts, own + T_LONGITUDE + 8))
-        p = put_match(out, p + n_longitude, u - where[_ALTITUDE], L_ALTITUDE[0])
-        where[_ALTITUDE] = u
-        u += L_ALTITUDE[0]
-
-        # Time: as much of it as the message before has too.
-        altitude = load8(texts, own + T_ALTITUDE)
-        n_altitude = np.int64(altitude >> _56)
-        u += n_altitude
-        before = u - where[_TIME]
-        where[_TIME] = u
-        u += L_TIME[0] + _N_DATE + L_TEMPERATURE[0]
-        if same_time:
-            n_match = L_TIME[0] + _N_DATE + L_TEMPERATURE[0]
-            p = put_chars(out, p, altitude, n_altitude, before, n_match)
-        elif same_second:
-            n_match = L_TIME[0] + _N_SECOND
-            p = put_chars(out, p, altitude, n_altitude, before, n_match)
-            p = put_chars(out, p, PADDED[np.uint64(millisecond)] >> _8, 3, before, L_TEMPERATURE[0])
-        else:
-            p = put_chars(out, p, altitude, n_altitude, before, L_TIME[0])
-            out[np.uint64(p)] = LONGEST_NIBBLE << 4 | low_nibble(L_TEMPERATURE[0])
-            out[np.uint64(p + 1)] = _N_DATE - LONGEST_NIBBLE
-            store8(out, p + 2, year_month)
-            store8(out, p + 10, clock)
-            store8(out, p + 18, seconds | (PADDED[np.uint64(millisecond)] & _LOW32) >> _8 << _32)
-            p = put_match(out, p + 2 + _N_DATE, before, L_TEMPERATURE[0])
-
-        # Readings.
-        word = DECIMAL_2[np.uint64(values[TEMPERATURE] - LOW_2)]
-        p, u = _value(out, p, u, where, _HUMIDITY, word, L_HUMIDITY[0])
-        word = DECIMAL_2[np.uint64(values[HUMIDITY] - LOW_2)]
-        p, u = _value(out, p, u, where, _PRESSURE, word, L_PRESSURE[0])
-        word = PRESSURE_2[np.uint64(values[PRESSURE] - LOW_PRESSURE)]
-        p, u = _value(out, p, u, where, _CO2, word, L_CO2[0])
-        word = DECIMAL_1[np.uint64(values[CO2] - LOW_1)]
-        p, u = _value(out, p, u, where, _NOISE, word, L_NOISE[0])
-        word = DECIMAL_1[np.uint64(values[NOISE] - LOW_1)]
-        p, u = _value(out, p, u, where, _LIGHT, word, L_LIGHT[0])
-        word = DECIMAL_1[np.uint64(values[LIGHT] - LOW_1)]
-        motion = np.int64(values[MOTION])
-        moving = np.uint64(_MOTION + motion)
-        here = u + np.int64(word >> _56)
-        last = max(where[_MOTION], where[_MOTION + 1])
-        if here - where[moving] <= MAX_DISTANCE:
-            p, u = _value(out, p, u, where, moving, word, _N_MOTION)
-        else:
-            p = put_chars(out, p, word, here - u, here - last, L_MOTION[0])
-            p = put_chars(out, p, WHOLE[np.uint64(motion)], 1, here - last, L_BATTERY[0])
-            where[moving] = here
-            u = here + _N_MOTION
-        word = DECIMAL_2[np.uint64(values[BATTERY] - LOW_2)]
-        p, u = _value(out, p, u, where, _SIGNAL, word, L_SIGNAL[0])
-        word = DECIMAL_1[np.uint64(values[SIGNAL] - LOW_1)]
-        p, u = _value(out, p, u, where, _MEMORY, word, L_MEMORY[0])
-        word = DECIMAL_1[np.uint64(values[MEMORY] - LOW_1)]
-        p, u = _value(out, p, u, where, _CPU, word, L_CPU[0])
-
-        # Status and errors.
-        word = DECIMAL_1[np.uint64(values[CPU] - LOW_1)]
-        here = u + np.int64(word >> _56)
-        errors = WHOLE[np.uint64(values[ERRORS])]
-        n_errors = np.int64(errors >> _56)
-        state = np.uint64(_STATES + 32 * values[STATUS] + values[ERRORS])
-        before_status = here - where[_STATUS]
-        before_sent = here + L_STATUS[0] + 1 + L_ERRORS[0] + n_errors - where[_SENT]
-        where[_STATUS] = here
-        where[_SENT] = here + _N_STATE - L_PACKETS_SENT[0] + n_errors
-        before = here - where[state]
-        where[state] = here
-        if before <= MAX_DISTANCE:
-            p = put_chars(out, p, word, here - u, before, _N_STATE + n_errors)
-        else:
-            p = put_chars(out, p, word, here - u, before_status, L_STATUS[0])
-            p = put_chars(out, p, WHOLE[np.uint64(values[STATUS])], 1, before_status, L_ERRORS[0])
-            p = put_chars(out, p, errors, n_errors, before_sent, L_PACKETS_SENT[0])
-        u = here + _N_STATE + n_errors
-
-        # Counters; the last one's token comes with the next message, or at the end.
-        number = values[PACKETS_SENT]
-        p, u = _number(out, p, u, where, _RECEIVED, number, L_PACKETS_RECEIVED[0])
-        number = values[PACKETS_RECEIVED]
-        p, u = _number(out, p, u, where, _BYTES_SENT, number, L_BYTES_SENT[0])
-        sent_at = p
-        number = values[BYTES_SENT]
-        p, u = _number(out, p, u, where, _BYTES_RECEIVED, number, L_BYTES_RECEIVED[0])
+        p = put_bare(out, p, before_site, _N_SITE + z_site)
+        p, u, sent_at = match_record(
+            out,
+            p,
+            site_at,
+            where,
+            texts,
+            own,
+            z_site,
+            before_site,
+            same_time,
+            same_second,
+            year_month,
+            clock,
+            seconds,
+            millisecond,
+            values,
+        )
+        # The last number's token comes with the next message, or at the end.
         open_at = p
         total = values[BYTES_RECEIVED]
         p = put_whole(out, p + 1, total)

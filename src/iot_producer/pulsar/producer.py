@@ -15,12 +15,13 @@ What a receipt means, and what does not (found in the broker's source, docs/adr/
   the producer closes, which waits until all is stored, and comes back.
 - A name that has stored something that is not ours was somebody else's meanwhile: the lane is lost.
 
-All of it runs on one event loop.
+All of it runs on one event loop, but for `Producer.post`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ _NOWHERE: Final = 2**64 - 1
 _MOST_DAMAGED: Final = 3
 _CLOSE_S: Final = 5.0
 _TICKS: Final = 4
+_SMALL_BYTES: Final = 64 * 1024
 # These end a producer; what else a broker refuses an entry with may pass.
 _FINAL: Final = frozenset(
     (
@@ -101,6 +103,9 @@ class Producer:
         self._return: asyncio.Task[None] | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._n_idle_ticks = 0
+        self._n_posted = 0
+        # Held by whoever looks at or changes what is pending, or whether it goes out at once.
+        self._lock = threading.RLock()
 
     @property
     def topic(self) -> str:
@@ -133,23 +138,43 @@ class Producer:
         One whose ids are not above all before it fails at once: a broker that deduplicates would
         drop it, and could not tell it from one that is sent again.
         """
-        if entry.first_id <= self._sent_id:
-            self._listener.settled(
-                entry,
-                f"its id {entry.first_id} is not above {self._sent_id}, which was sent before",
-            )
-            return
-        self._sent_id = entry.last_id
-        if not self._pending:
-            self._n_idle_ticks = 0
-        self._pending.append(entry)
-        if self.is_ready:
-            self._write(entry)
+        with self._lock:
+            self._send(entry)
+
+    def post(self, entry: Outgoing) -> bool:
+        """Send an entry from another thread, always the same one.
+
+        A small entry goes out here and now where nothing is in its way: waking the loop's thread
+        costs more than to send it. A large one is left to the loop, so that the caller can make the
+        next one meanwhile.
+
+        Returns:
+            whether it went. If not, the caller must let the loop call `take`, in order.
+        """
+        with self._lock:
+            if (
+                self._n_posted == 0
+                and self.is_ready
+                and self._connection is not None
+                and self._connection.takes_from_any_thread
+                and len(entry.parcel.frame) <= _SMALL_BYTES
+            ):
+                self._send(entry)
+                return True
+            self._n_posted += 1
+            return False
+
+    def take(self, entry: Outgoing) -> None:
+        """Send an entry that did not go when it was posted."""
+        with self._lock:
+            self._n_posted -= 1
+            self._send(entry)
 
     async def close(self, timeout_s: float = _CLOSE_S) -> None:
         """Say good-bye to the broker, which frees the name; what is not settled stays so."""
-        self._is_open = False
-        self.is_ready = False
+        with self._lock:
+            self._is_open = False
+            self.is_ready = False
         if self._tick_timer is not None:
             self._tick_timer.cancel()
         if self._return is not None:
@@ -170,20 +195,36 @@ class Producer:
 
     def received(self, kind: CommandType, payload: Any, body: memoryview | None) -> None:
         """As in `Handler`."""
-        if kind is CommandType.SEND_RECEIPT:
-            self._take_receipt(payload)
-        elif kind is CommandType.SEND_ERROR:
-            self._take_error(payload)
-        else:  # the topic moves, or was closed
-            self._was_shut = True
-            self._come_back("the broker closed the producer")
+        with self._lock:
+            if kind is CommandType.SEND_RECEIPT:
+                self._take_receipt(payload)
+            elif kind is CommandType.SEND_ERROR:
+                self._take_error(payload)
+            else:  # the topic moves, or was closed
+                self._was_shut = True
+                self._come_back("the broker closed the producer")
 
     def lost(self, reason: str) -> None:
         """As in `Handler`."""
-        self._was_shut = True
-        self._come_back(reason)
+        with self._lock:
+            self._was_shut = True
+            self._come_back(reason)
 
-    # What becomes of entries:
+    # What becomes of entries; the lock is held:
+
+    def _send(self, entry: Outgoing) -> None:
+        if entry.first_id <= self._sent_id:
+            self._listener.settled(
+                entry,
+                f"its id {entry.first_id} is not above {self._sent_id}, which was sent before",
+            )
+            return
+        self._sent_id = entry.last_id
+        if not self._pending:
+            self._n_idle_ticks = 0
+        self._pending.append(entry)
+        if self.is_ready:
+            self._write(entry)
 
     def _write(self, entry: Outgoing) -> None:
         assert self._connection is not None
@@ -276,7 +317,8 @@ class Producer:
                 break
             await asyncio.sleep(backoff.next_s())
         self._return = None
-        self._resume(last_id)
+        with self._lock:
+            self._resume(last_id)
 
     async def _close_here(self) -> None:
         connection = self._connection
@@ -291,8 +333,9 @@ class Producer:
 
     def _note_written(self) -> None:
         """Which entries the broker may have: those that left as a whole."""
-        for entry in self._pending:
-            entry.maybe_stored |= entry.parcel.is_written
+        with self._lock:
+            for entry in self._pending:
+                entry.maybe_stored |= entry.parcel.is_written
 
     async def _create(self) -> int:
         """One attempt to make the producer; the last sequence id that the broker tells."""
@@ -351,10 +394,11 @@ class Producer:
         self._listener.changed()
 
     def _fail(self, error: IotProducerError) -> None:
-        if self.failure is None:
-            self.failure = error
-            self.is_ready = False
-            self._listener.changed()
+        with self._lock:
+            if self.failure is None:
+                self.failure = error
+                self.is_ready = False
+                self._listener.changed()
 
     def _drop_connection(self, reason: str) -> None:
         if self._connection is not None:

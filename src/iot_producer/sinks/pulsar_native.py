@@ -170,7 +170,9 @@ class NativePulsarSink:
             for _, entry in outgoing:
                 self._n_pending += entry.n_messages
                 self._pending_bytes += len(entry.parcel.frame)
-            self._loop.call(_send_all, outgoing)
+            left = [(producer, entry) for producer, entry in outgoing if not producer.post(entry)]
+            if left:
+                self._loop.call(_take_all, left)
         except BaseException:
             # The caller cannot tell what of the block has left: none of it will be confirmed.
             self._torn = block.first
@@ -350,9 +352,9 @@ class NativePulsarSink:
         self._arrived.put((None, text, 0))
 
 
-def _send_all(outgoing: Iterable[tuple[Producer, Outgoing]]) -> None:
-    for producer, entry in outgoing:
-        producer.send(entry)
+def _take_all(posted: Iterable[tuple[Producer, Outgoing]]) -> None:
+    for producer, entry in posted:
+        producer.take(entry)
 
 
 def _drained(arrived: queue.SimpleQueue[_Arrived], timeout_s: float) -> Iterable[_Arrived]:

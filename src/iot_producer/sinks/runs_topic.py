@@ -32,7 +32,8 @@ from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.commands import MessageMetadata
 from iot_producer.pulsar.connection import ConnectionConfig
 from iot_producer.pulsar.event_loop import EventLoop
-from iot_producer.pulsar.producer import Outgoing, Producer, ProducerConfig
+from iot_producer.pulsar.outgoing import Outgoing, ProducerConfig
+from iot_producer.pulsar.producer import Producer
 from iot_producer.pulsar.wire import HEADROOM, send_frame
 from iot_producer.run_journal import (
     PART_BLOCKS,
@@ -145,6 +146,7 @@ class RunsJournal:
             return False
         if has_ended and self._last is not None:
             self._publish(self._last, has_ended=True)
+        self._loop.call(self._keeper.hurry)
         is_kept = self._wait(timeout_s)
         with suppress(TimeoutError, RuntimeError):
             self._loop.run(self._keeper.close(), 2 * self._config.close_timeout_s)
@@ -206,6 +208,7 @@ class _Keeper:
         self._tried = asyncio.Event()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def keep(self, entry: LaneEntry) -> None:
@@ -213,6 +216,10 @@ class _Keeper:
         self._newest = entry
         self._idle.clear()
         self._wake.set()
+
+    def hurry(self) -> None:
+        """Try again at once, if the last attempt failed: there is not much time left."""
+        self._hurry.set()
 
     async def tried(self) -> None:
         """Wait for the end of the first attempt to connect."""
@@ -265,7 +272,9 @@ class _Keeper:
                     self._newest = entry
                 if self._newest is not None:
                     self._wake.set()
-                await asyncio.sleep(backoff.next_s())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), backoff.next_s())
+                self._hurry.clear()
             else:
                 backoff.reset()
                 if self._newest is None:

@@ -122,6 +122,7 @@ class NativePulsarReader:
         self._partitions: list[_Partition] = []
         self._n_partitions = 0
         self._chunk_records = config.chunk_records
+        self._back_ns = 0
         try:
             self._connect(say)
         except BaseException:
@@ -243,7 +244,7 @@ class NativePulsarReader:
         now_ns = self._clock.now_ns()
         doubt_ns = self._config.doubt_s * _NS_PER_S
         for part in left:
-            if not part.is_done and now_ns - part.silent_since_ns >= doubt_ns:
+            if not part.is_done and self._silent_ns(part, now_ns) >= doubt_ns:
                 self._doubt(part, now_ns)
 
     def _receive(self, timeout_s: float) -> _Partition | None:
@@ -271,6 +272,7 @@ class NativePulsarReader:
         if not entries:
             return
         yield from chunks_of(entries, part.number)
+        self._back_ns = self._clock.now_ns()
         self._loop.call(part.reader.consumed, entries[-1].id, n_records)
 
     def _find_end(self, part: _Partition) -> None:
@@ -298,13 +300,17 @@ class NativePulsarReader:
         Retention may have removed it, or it is nothing that a reader gets (a transaction's mark).
         """
         limit_s = self._config.give_up_after_s
-        silent_ns = now_ns - part.silent_since_ns
+        silent_ns = self._silent_ns(part, now_ns)
         if limit_s is not None and silent_ns >= limit_s * _NS_PER_S:
             raise self._silent(f"has given nothing for {silent_ns / _NS_PER_S:.0f} s")
         self._loop.call(part.reader.acknowledge)
         with suppress(UnreachableError):
             if self._loop.run(part.reader.end()).passed >= part.end:
                 part.end = NOWHERE
+
+    def _silent_ns(self, part: _Partition, now_ns: int) -> int:
+        """How long nothing came though it could: what the caller does takes its own time."""
+        return now_ns - max(part.silent_since_ns, self._back_ns)
 
     def _silent(self, what: str) -> UnreachableError:
         return UnreachableError(

@@ -6,11 +6,17 @@ from iot_producer.bench.bench_report import BenchReport, Round, StageResult, Sta
 from iot_producer.fleet import FleetSpec
 
 
-def result(stage: str, workers: int, *cpu_s_per_million: float, rss_mb: int = 200) -> StageResult:
+def result(
+    stage: str,
+    workers: int,
+    *cpu_s_per_million: float,
+    rss_mb: int = 200,
+    wire_bytes: float = 0.0,
+) -> StageResult:
     """Rounds of 10,000 records of each worker, at half the speed of one core."""
     n = 10_000 * workers
     rounds = tuple(Round(n, c * n / 1e6, 2 * c * n / 1e6 / workers) for c in cpu_s_per_million)
-    return StageResult(stage, workers, rounds, rss_mb * 1_000_000)
+    return StageResult(stage, workers, rounds, rss_mb * 1_000_000, wire_bytes)
 
 
 def report(*stages: StageResult, **changes: object) -> BenchReport:

@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from iot_producer.bench import loads
 from iot_producer.bench.bench_options import STAGES
-from iot_producer.bench.loads import EncodeLoad, LoadSpec, LoopLoad, load_of
+from iot_producer.bench.load_spec import START_NS, LoadSpec
+from iot_producer.bench.loads import EncodeLoad, LoopLoad, load_of
 from iot_producer.bench.plain_python import PlainGenerator
 from iot_producer.blocks import Plan
 from iot_producer.due_times import ConstantSchedule
@@ -25,7 +25,7 @@ def spec(stage: str, worker: int = 0, n_workers: int = 1) -> LoadSpec:
     return LoadSpec(stage, worker, n_workers, FLEET, block_records=100, per_s=1000)
 
 
-LOCAL = [stage.name for stage in STAGES if stage.name != "pulsar"]
+LOCAL = [stage.name for stage in STAGES if not stage.needs_broker]
 
 
 @pytest.mark.parametrize("stage", LOCAL)
@@ -48,7 +48,7 @@ def test_each_round_goes_on_where_the_last_one_ended_in_the_order_of_the_plan():
         load.prepare(n)
         assert load.run() == n
     schedule = ConstantSchedule(Fraction(2000))  # both workers together
-    whole = Plan(FLEET, LaneSpec(1, 2), schedule, loads.START_NS).block(0, 280)
+    whole = Plan(FLEET, LaneSpec(1, 2), schedule, START_NS).block(0, 280)
     assert seen == list(zip(whole.devices.tolist(), whole.times_ms.tolist(), strict=True))
     assert len(set(seen)) == 280
 
@@ -92,3 +92,12 @@ def test_the_reference_is_as_long_as_the_record_it_is_compared_with():
     block = spec("json").plan().block(0, 500)
     ours = len(JsonEncoder(fleet_of(FLEET)).encode(block.devices, block.times_ms).buffer) / 500
     assert abs(theirs - ours) < 0.05 * ours
+
+
+def test_entries_are_made_of_the_plans_nanoseconds():
+    seen: list[np.ndarray] = []
+    load = EncodeLoad(spec("entry"), lambda _, ids: seen.append(ids), times="intended_ns")
+    load.prepare(150)
+    assert load.run() == 150
+    assert (np.diff(np.concatenate(seen)) == 1_000_000).all()
+    assert int(seen[0][0]) == START_NS

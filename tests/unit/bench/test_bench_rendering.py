@@ -13,7 +13,7 @@ WHOLE = report(
     result("python", 1, 22.5, 21.25, 24.0, rss_mb=146),
     result("json", 1, 0.2, 0.18, 0.25, rss_mb=284),
     start_up=START_UPS,
-    left_out=(("pulsar", "the local stack needs the package psutil"),),
+    left_out=(("native", "the local stack needs the package psutil"),),
     failed=(("null", "of 10 records only 9 were confirmed"),),
 )
 
@@ -43,7 +43,7 @@ values + JSON text against the reference          112 ×         ≥ 200 ×  MIS
 --help                                          0.190 s         ≤ 0.5 s     met
 first record, warm                               2.60 s         ≤ 2.5 s  MISSED
 
-left out: pulsar: the local stack needs the package psutil
+left out: native: the local stack needs the package psutil
 FAILED: null: of 10 records only 9 were confirmed
 FAILED: first record, cold: exit code 1: no such thing
 """  # noqa: E501
@@ -66,7 +66,7 @@ def test_the_table_as_markdown():
     assert "| json | values + JSON text | 1 | 0.180 | 0.200 | 112 | 2,500,000 | 284 |" in lines
     assert "| first record, warm | 2.60 | 2.10 |" in lines
     assert "| --help | 0.190 s | ≤ 0.5 s | met |" in lines
-    assert "- left out: pulsar: the local stack needs the package psutil" in lines
+    assert "- left out: native: the local stack needs the package psutil" in lines
 
 
 def test_results_are_named_by_date_and_commit_and_never_overwritten(tmp_path: Path):
@@ -90,3 +90,13 @@ def test_a_directory_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RefusedError, match="cannot make the directory"):
         write_results(WHOLE, tmp_path / "file" / "results")
+
+
+def test_bytes_of_a_message_have_a_column_where_there_is_a_broker():
+    shown = report(result("json", 1, 0.2), result("native", 1, 0.5, wire_bytes=203.4))
+    head, _, text, native = render(shown).splitlines()[5:9]
+    assert head.endswith("MB a process  bytes a message")
+    assert native.endswith("         200              203")
+    assert text.endswith("  200")
+    lines = markdown(shown).splitlines()
+    assert "| --- | --- | --: | --: | --: | --: | --: | --: | --: |" in lines

@@ -48,7 +48,7 @@ def test_bars_are_those_of_what_was_measured():
     every = report(
         result("python", 1, 20.0),
         result("json", 1, 0.3),
-        result("pulsar", 1, 16.0),
+        result("official", 1, 16.0),
         start_up=START_UPS,
     ).bars()
     assert [(b.value, b.limit, b.is_met) for b in every] == [
@@ -73,7 +73,7 @@ def test_json_holds_the_rounds_and_what_follows_from_them():
         result("python", 1, 20.0),
         result("json", 1, 0.2, 0.123456, 0.25),
         start_up=START_UPS,
-        left_out=(("pulsar", "no psutil"),),
+        left_out=(("native", "no psutil"),),
     )
     document = json.loads(one.to_json())
     assert document["commit"] == "63db83d0ab57"
@@ -93,6 +93,7 @@ def test_json_holds_the_rounds_and_what_follows_from_them():
         "cpu_s_per_million": [0.2, 0.1235, 0.25],
         "records_per_s_median": 2_500_000,
         "peak_rss_bytes": 200_000_000,
+        "wire_bytes_per_message": None,
         "times_less_than_reference": 100.0,
     }
     assert document["start_up"][2] == {
@@ -103,12 +104,31 @@ def test_json_holds_the_rounds_and_what_follows_from_them():
         "error": "exit code 1: no such thing",
     }
     assert document["bars"][1]["value"] == 100.0
-    assert document["left_out"] == [{"stage": "pulsar", "reason": "no psutil"}]
+    assert document["left_out"] == [{"stage": "native", "reason": "no psutil"}]
 
 
 def test_a_failure_is_not_ok_and_a_missed_bar_is():
     slow = StageResult("json", 1, (Round(1000, 1.0, 1.0),), 0)
     assert report(slow).ok
     assert report(left_out=(("arrow", "no pyarrow"),)).ok
-    assert not report(failed=(("pulsar", "9 of 10 were confirmed"),)).ok
+    assert not report(failed=(("native", "9 of 10 were confirmed"),)).ok
     assert not report(start_up=START_UPS).ok
+
+
+def test_the_native_client_is_measured_against_the_others_of_the_same_run():
+    native = result("native", 1, 0.5, 0.55, 0.6, wire_bytes=220.0)
+    official = result("official", 1, 11.0, wire_bytes=200.0)
+    perf = result("pulsar-perf", 1, 2.2, wire_bytes=180.0)
+    every = report(native, official, perf, result("native", 2, 9.0)).bars()
+    assert [(b.name, b.value, b.unit, b.is_met) for b in every] == [
+        ("native, generated and confirmed", pytest.approx(0.55), "CPU-s/M", True),
+        ("native", pytest.approx(1e6 / 1.1), "msg/s", True),
+        ("native to pulsar-perf, CPU", pytest.approx(0.25), "×", False),
+        ("native to official, CPU", pytest.approx(0.05), "×", True),
+        ("native to official, bytes sent", pytest.approx(1.1), "×", True),
+        ("official, generated and confirmed", pytest.approx(11.0), "CPU-s/M", True),
+    ]
+    names = [bar.name for bar in report(native, perf).bars()]
+    assert "native to pulsar-perf, CPU" in names
+    assert "native to official, CPU" not in names
+    assert report(native).to_dict()["stages"][0]["wire_bytes_per_message"] == 220.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from iot_producer.bench import BenchOptions, render, run_bench, suite
-from iot_producer.bench.loads import LoadSpec
+from iot_producer.bench.load_spec import LoadSpec
 from iot_producer.bench.measuring import Crew
 from iot_producer.clock import ManualClock
 from iot_producer.errors import ConfigError, IotProducerError
@@ -20,7 +20,7 @@ FLEET = FleetSpec(devices=500, customers=50, sites=20, seed=3)
 
 
 def spec(stage: str, pulsar_url: str = "") -> LoadSpec:
-    return LoadSpec(stage, 0, 1, FLEET, 100, 1000, pulsar_url)
+    return LoadSpec(stage, 0, 1, FLEET, 100, 1000, pulsar_url, "bench" if pulsar_url else "")
 
 
 def test_a_quick_run_of_two_workers():
@@ -42,7 +42,7 @@ def test_a_quick_run_of_two_workers():
 
 
 def test_what_a_process_raises_is_raised_here_and_none_is_left():
-    with pytest.raises(ConfigError, match="unknown scheme"), Crew([spec("pulsar", "qulsar://h")]):
+    with pytest.raises(ConfigError, match="unknown scheme"), Crew([spec("native", "qulsar://h")]):
         pass
     assert multiprocessing.active_children() == []
 
@@ -57,14 +57,16 @@ def test_a_process_that_dies_is_an_error_with_its_code():
 def test_a_stage_that_cannot_be_measured_is_left_out_with_its_reason():
     said: list[str] = []
     # Without HOME nobody knows where the server would be.
-    options = BenchOptions(stages=("pulsar",), start_up=False, fleet=FLEET, environ={})
+    stages = ("native", "official", "pulsar-perf")
+    options = BenchOptions(stages=stages, start_up=False, fleet=FLEET, environ={})
     report = run_bench(options, said.append)
     assert report.stages == ()
     assert report.ok
-    ((stage, reason),) = report.left_out
-    assert stage == "pulsar"
+    # All share one broker: what is wrong with it is found once and told for each.
+    assert tuple(stage for stage, _ in report.left_out) == stages
+    (reason,) = {reason for _, reason in report.left_out}
     assert "HOME" in reason
-    assert said == [f"pulsar: left out: {reason}"]
+    assert said == [f"{stage}: left out: {reason}" for stage in stages]
 
 
 def test_a_stage_that_fails_does_not_take_the_others_with_it(monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,7 @@ from iot_producer.conditions import new_conditions
 from iot_producer.encoders import json_rows, text_pieces, words
 from iot_producer.encoders.device_text import device_texts
 from iot_producer.fleet import I_ALTITUDE, I_LONGITUDE, I_TYPE, FleetSpec, fleet_of
-from iot_producer.pulsar import entry_lz4, entry_rows, lz4_sequences, message_frame
+from iot_producer.pulsar import entry_lz4, entry_rows, lz4_record, lz4_sequences, message_frame
 from iot_producer.schema import DEVICE_TYPES, FIELDS
 
 fleet = fleet_of(FleetSpec(2_000, 1_000, 100))
@@ -40,7 +40,15 @@ def watched_store8(array, position, word):
     array[position : position + 8] = np.frombuffer(int(word).to_bytes(8, "little"), np.uint8)
 
 
-for module in (compiled, json_rows, text_pieces, lz4_sequences, message_frame, entry_lz4):
+for module in (
+    compiled,
+    json_rows,
+    text_pieces,
+    lz4_sequences,
+    lz4_record,
+    message_frame,
+    entry_lz4,
+):
     module.store8 = watched_store8
 
 for module in (entry_rows, entry_lz4):

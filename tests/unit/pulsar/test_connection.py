@@ -41,7 +41,13 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
 async def opened(broker: FakeBroker, proxied: str = "", **settings: Any) -> Connection:
     config = ConnectionConfig((broker.host,), **settings)
-    return await open_connection(config, *broker.host, proxied)
+    connection = await open_connection(config, *broker.host, proxied)
+
+    async def end() -> None:
+        connection.close()
+
+    broker.at_end.append(end)
+    return connection
 
 
 def test_it_says_who_it_is_and_learns_the_largest_message():
@@ -114,7 +120,7 @@ def test_silence_instead_of_a_greeting_is_told():
     async def test() -> None:
         async with FakeBroker() as broker:
             broker.answers[CommandType.CONNECT] = silent
-            with pytest.raises(UnreachableError, match="does not greet within 0.05 s") as caught:
+            with pytest.raises(UnreachableError, match=r"does not greet within 0\.05 s") as caught:
                 await opened(broker, connect_timeout_s=0.05)
             assert "6650" in caught.value.hint
 

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from iot_producer.clock import ManualClock
 from iot_producer.config import resolve_run
+from iot_producer.errors import NameTakenError, RefusedError
 from iot_producer.run_config import RunConfig
-from iot_producer.sinks import clickhouse, opening, pulsar
+from iot_producer.sinks import clickhouse, opening, pulsar, pulsar_native
 from iot_producer.sinks.json_file import JsonFileSink
 from iot_producer.sinks.null import NullSink
 from iot_producer.sinks.parquet_file import ParquetFileSink
+from iot_producer.sinks.pulsar_native import NativePulsarConfig
 from iot_producer.sinks.stdout import StdoutSink
 
 NOW = 1_780_000_000_000_000_000
@@ -76,11 +79,24 @@ def test_the_name_of_a_lanes_producer(flags: dict[str, str], worker: int, name: 
     assert opening.producer_name(config("pulsar://h", **flags), worker) == name
 
 
-def test_pulsar_gets_the_settings_of_the_run(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("lane", "worker", "workers", "name"),
+    [
+        (0, 0, "1", "iot-producer-0"),
+        (7, 0, "1", "iot-producer-7"),
+        (7, 2, "3", "iot-producer-7.2"),
+    ],
+)
+def test_the_name_of_a_claimed_lanes_producer(lane: int, worker: int, workers: str, name: str):
+    run = replace(config("pulsar://h", workers=workers), lane=lane)
+    assert opening.producer_name(run, worker) == name
+
+
+def test_the_official_client_gets_the_settings_of_the_run(monkeypatch: pytest.MonkeyPatch):
     made = []
     monkeypatch.setattr(pulsar, "PulsarSink", lambda *args, **named: made.append((args, named)))
     flags = {"topic": "t", "compression": "zstd", "max_pending": "5000", "give_up_after": "7s"}
-    opened(config("pulsar://h:1,g:2", **flags))
+    opened(config("pulsar://h:1,g:2", client="official", **flags))
     ((sink_config, fleet, _), named) = made[0]
     assert sink_config.service_url == "pulsar://h:1,g:2"
     assert sink_config.give_up_after_s == 7.0
@@ -89,8 +105,79 @@ def test_pulsar_gets_the_settings_of_the_run(monkeypatch: pytest.MonkeyPatch):
     assert (sink_config.compression, sink_config.max_pending) == ("zstd", 5000)
     assert fleet.spec.devices == 100
     assert set(named) == {"say"}
-    opened(config("pulsar://h", give_up_after="never"))
+    opened(config("pulsar://h", client="official", give_up_after="never"))
     assert made[1][0][0].give_up_after_s is None
+
+
+def test_our_own_transport_gets_them_too(monkeypatch: pytest.MonkeyPatch):
+    made = []
+    monkeypatch.setattr(pulsar_native, "NativePulsarSink", lambda *args: made.append(args))
+    flags = {"topic": "t", "compression": "zstd", "max_pending": "5000", "give_up_after": "7s"}
+    opened(config("pulsar://h:1,g:2", workers="2", **flags), 1)
+    sink_config, fleet, _, _ = made[0]
+    assert sink_config.hosts == (("h", 1), ("g", 2))
+    assert sink_config.give_up_after_s == 7.0
+    assert sink_config.topic == "persistent://public/default/t"
+    assert sink_config.producer_name == "iot-producer-0.1"
+    assert (sink_config.compression, sink_config.max_pending) == ("zstd", 5000)
+    assert sink_config.name_wait_s == 0.0
+    assert fleet.spec.devices == 100
+
+
+class TestNamesThatAreTaken:
+    """A broker that has some of the names; a dead producer's until a time."""
+
+    @pytest.fixture
+    def tried(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        found: list[str] = []
+
+        def sink(sink_config: NativePulsarConfig, *_: object) -> str:
+            name = sink_config.producer_name
+            found.append(name)
+            if self.clock.now_ns() < self.taken_until.get(name, 0):
+                raise NameTakenError(f"{name} is taken")
+            return name
+
+        self.clock = ManualClock(NOW)
+        self.taken_until: dict[str, int] = {}
+        monkeypatch.setattr(pulsar_native, "NativePulsarSink", sink)
+        return found
+
+    def test_the_first_lane_that_is_free_is_claimed(self, tried: list[str]):
+        self.taken_until = {f"iot-producer-{k}": NOW + DAY_NS for k in (0, 1, 3)}
+        run = config("pulsar://h")
+        assert opening.claim_lane(run, 0, self.clock, print) == (2, "iot-producer-2")
+        assert tried == ["iot-producer-0", "iot-producer-1", "iot-producer-2"]
+        assert opening.claim_lane(run, 3, self.clock, print) == (4, "iot-producer-4")
+        assert self.clock.now_ns() == NOW  # nobody waits for a lane
+
+    def test_other_troubles_end_the_search(self, monkeypatch: pytest.MonkeyPatch):
+        def refuse(*_: object) -> None:
+            raise RefusedError("no rights")
+
+        monkeypatch.setattr(pulsar_native, "NativePulsarSink", refuse)
+        with pytest.raises(RefusedError, match="no rights"):
+            opening.claim_lane(config("pulsar://h"), 0, ManualClock(NOW), print)
+
+    def test_there_is_an_end_to_it(self, tried: list[str], monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(opening, "MOST_LANES", 3)
+        self.taken_until = {f"iot-producer-{k}": NOW + DAY_NS for k in range(9)}
+        with pytest.raises(RefusedError, match="all lanes from 2 to 4 are taken"):
+            opening.claim_lane(config("pulsar://h"), 2, self.clock, print)
+
+    def test_a_dead_producers_name_is_waited_for(self, tried: list[str]):
+        run = replace(config("pulsar://h", workers="2"), lane=5)
+        self.taken_until = {"iot-producer-5.1": NOW + 5 * 10**9}
+        assert opening.open_free(run, 1, self.clock, print) == "iot-producer-5.1"
+        assert self.clock.now_ns() == NOW + 5 * 10**9
+        assert set(tried) == {"iot-producer-5.1"}
+
+    def test_a_living_ones_is_not(self, tried: list[str]):
+        run = replace(config("pulsar://h", workers="2"), lane=5)
+        self.taken_until = {"iot-producer-5.1": NOW + DAY_NS}
+        with pytest.raises(NameTakenError, match=r"iot-producer-5\.1"):
+            opening.open_free(run, 1, self.clock, print)
+        assert self.clock.now_ns() == NOW + 8 * 10**9
 
 
 class TestClickHouse:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -148,6 +149,36 @@ def test_a_broker_that_keeps_back_what_it_has(running: RunningBroker) -> None:
         pytest.raises(UnreachableError, match=r"has given nothing for \d+ s, topic"),
     ):
         found(reader.chunks())
+
+
+class SkippingClock(SystemClock):
+    """Hours pass at a word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped_ns = 0
+
+    def now_ns(self) -> int:
+        return super().now_ns() + self.skipped_ns
+
+
+def test_the_time_that_the_caller_takes_is_not_the_brokers_silence(running: RunningBroker) -> None:
+    running.store(*[b"".join(record(i) for i in range(100))] * 40, num_messages_in_batch=100)
+    clock, n = SkippingClock(), 0
+    config = NativeReaderConfig(running.broker.config, TOPIC, waiting_records=1)
+    reader = NativePulsarReader(config, clock)
+    running.broker.ignore.add(Kind.FLOW)  # it sends what it may by now, and waits
+    resume = threading.Timer(0.5, running.do, (running.broker.permit, 10_000))
+    try:
+        for chunk in reader.chunks():
+            n += chunk.n
+            if n == 2_000:  # all of that: an hour passes before the rest is asked for
+                clock.skipped_ns += 3_600_000_000_000
+                resume.start()
+    finally:
+        reader.close()
+        resume.cancel()
+    assert n == 4_000
 
 
 def test_a_broker_that_does_not_tell_the_end(running: RunningBroker) -> None:
