@@ -25,6 +25,7 @@ class Session:
     def __init__(self, broker: FakeBroker, writer: asyncio.StreamWriter) -> None:
         self.broker = broker
         self.writer = writer
+        self.is_reset = False
 
     def say(self, kind: CommandType, **fields: Any) -> None:
         self.writer.write(encode_command(new_command(kind, **fields)))
@@ -51,7 +52,8 @@ class Session:
         )
 
     def reset(self) -> None:
-        """End the connection with RST."""
+        """End the connection with RST; what came already is not looked at."""
+        self.is_reset = True
         self.writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
@@ -146,6 +148,8 @@ class FakeBroker:
             self._changed.set()
 
     def _take(self, session: Session, frame: Frame) -> None:
+        if session.is_reset:
+            return
         kind, payload = CommandType(frame.command.type), payload_of(frame.command)
         self.heard.append((kind, payload, b"" if frame.body is None else bytes(frame.body)))
         answer = self.answers.get(kind)

@@ -65,6 +65,7 @@ def entry(
         EntryId(3, number),
         Body(metadata, memoryview(data), checksum_ok),
         max(metadata.num_messages_in_batch, 1),
+        len(data),
         received_ns,
     )
 

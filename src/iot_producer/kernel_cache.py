@@ -51,7 +51,11 @@ KERNEL_MODULES: Final = (
 VARIABLE: Final = "NUMBA_CACHE_DIR"
 """The environment variable that numba reads when it is imported."""
 
-_MAIN_KERNEL: Final = "json_rows.write_rows"
+TEXT_KERNEL: Final = "json_rows.write_rows"
+"""Writes records as text: for files, standard output, preview."""
+ENTRY_KERNELS: Final = {"lz4": "entry_lz4.write_lz4_entry"}
+"""Write entries of the native client, by compression; the others' is `PLAIN_ENTRY_KERNEL`."""
+PLAIN_ENTRY_KERNEL: Final = "entry_rows.write_entry"
 _KEPT: Final = 3  # directories of other kernels that stay: people go back and forth
 _IN_USE_S: Final = 86_400  # one that was used within a day may belong to a running process
 
@@ -113,11 +117,16 @@ def prepare(cache_dir: Path, environ: MutableMapping[str, str]) -> Path | None:
     return None
 
 
-def is_warm(directory: Path | None) -> bool:
-    """Whether the main kernel was compiled into a directory before: no long compile lies ahead."""
+def entry_kernel(compression: str) -> str:
+    """The kernel that writes entries of a compression."""
+    return ENTRY_KERNELS.get(compression, PLAIN_ENTRY_KERNEL)
+
+
+def is_warm(directory: Path | None, kernel: str = TEXT_KERNEL) -> bool:
+    """Whether a kernel was compiled into a directory before: no long compile lies ahead."""
     if directory is None:
         return False
-    return any(directory.glob(f"*/{_MAIN_KERNEL}-*.nbc"))
+    return any(directory.glob(f"*/{kernel}-*.nbc"))
 
 
 def _version_of(distribution: str) -> str:

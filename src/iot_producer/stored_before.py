@@ -8,6 +8,8 @@ must not know where the ids come from, nor what becomes of the messages.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,5 +37,5 @@ class StoredBefore:
         last_ids = self._last_ids[partition_of(block.devices, len(self._last_ids))]
         is_stored = block.intended_ns <= last_ids
         cuts = [0, *(np.flatnonzero(np.diff(is_stored)) + 1).tolist(), block.n]
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             yield block.part(start, stop), bool(is_stored[start])

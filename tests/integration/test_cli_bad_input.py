@@ -95,10 +95,10 @@ def check(done: subprocess.CompletedProcess[str], code: int, *patterns: str) -> 
         (("run", "--to", "-", "--workers", "2"), ("would mix on standard output",)),
         (("preview", "-n", "0"), ("-n is too small: 0",)),
         (("schema", "--as", "xml"), ("--as does not know 'xml'", "json-schema")),
-        (("verify",), ("verify needs the report of the run", "--report run.json")),
+        (("verify", "--from", "x.jsonl"), ("needs the report of the run", "--report run.json")),
         (("verify", "--report", "no.json"), ("there is no report no.json",)),
         (("verify", "--report", "file"), ("the report is no JSON: it is damaged or cut off",)),
-        (("verify", "--report", "folder"), ("folder cannot be read: Is a directory",)),
+        (("verify", "--report", "folder"), ("there is no report (*.json) in folder",)),
         (("verify", "--report", "array"), ("not a run report of iot-producer",)),
         (("stack", "env", "--name", "a b"), ("a b",)),
     ],
@@ -177,14 +177,14 @@ class TestVerify:
         check(run("verify", "--report", str(cut)), 2, "is no JSON: it is damaged or cut off")
 
     def test_a_report_of_another_data_version(self, report: Path, tmp_path: Path):
-        from iot_producer.report import _checksum, _render
+        from iot_producer.report_text import checksum_of, rendered
 
         body = json.loads(report.read_text())
         del body["checksum"]
         body["data_version"] = 99
         body["tool_version"] = "9.9"
         other = tmp_path / "other.json"
-        other.write_text(_render({**body, "checksum": _checksum(body)}, ""))
+        other.write_text(rendered({**body, "checksum": checksum_of(body)}, ""))
         done = run("verify", "--report", str(other))
         check(done, 2, "data version 99", "this program makes version 1", "that wrote it: 9.9")
 

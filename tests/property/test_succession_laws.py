@@ -60,7 +60,7 @@ def lived(draw: st.DrawFn, head: LaneHead, is_max: bool, n_partitions: int, name
         block = feed.next_block(tally.next, now_ns)
         assert block is not None
         tally.schedule_to(feed.n_due(now_ns))
-        if not is_max and draw(st.integers(0, 9)) == 0:
+        if head.may_skip and draw(st.integers(0, 9)) == 0:
             tally.skip(block.first, block.stop, "too late")
             blocks.append((block, np.full(block.n, -1)))
             continue
@@ -89,14 +89,11 @@ def lived(draw: st.DrawFn, head: LaneHead, is_max: bool, n_partitions: int, name
     return Lane(entry, stored, tuple(ids))
 
 
-def has_skipped(lane: Lane) -> bool:
-    return bool(lane.entry.lane.ranges.not_sent)
-
-
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Lane], bool, int]:
     """Claims of one lane, one after the other; those of a plan at one rate, or at the maximum."""
     is_max = draw(st.booleans())
+    may_skip = not is_max and draw(st.booleans())
     n_partitions = draw(st.integers(1, 3))
     lanes: list[Lane] = []
     last_ids = (-1,) * n_partitions
@@ -106,7 +103,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Lane], bool, int]:
             start_ns=START_NS + number * S,
             claimed_ns=START_NS + number * S - 10 * MS,
             last_ids=last_ids,
-            may_skip=not is_max,
+            may_skip=may_skip,
         )
         lane = lived(draw, head, is_max, n_partitions, number)
         lanes.append(lane)
@@ -126,7 +123,7 @@ def verified(lanes: list[Lane], n_partitions: int) -> VerifyReport:
     return verification.result("memory", 1.0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(histories())
 def test_what_is_stored_is_explained_and_nothing_else_is_expected(
     history: tuple[list[Lane], bool, int],
@@ -138,13 +135,12 @@ def test_what_is_stored_is_explained_and_nothing_else_is_expected(
     assert report.ok, report
     assert report.n_foreign == 0
     assert totals.found + totals.unconfirmed_found + totals.unreported == n_stored
-    if n_partitions == 1 and not is_max and not any(map(has_skipped, lanes)):
-        # Only the last lane has nobody to close it.
-        known = sum(len(lane.stored) for lane in lanes[:-1])
-        assert totals.found + totals.unconfirmed_found >= known
+    if n_partitions == 1 and not is_max and not lanes[0].entry.head.may_skip:
+        # All is certain, but what the last lane did: it has nobody to close it.
+        assert totals.found >= sum(len(lane.stored) for lane in lanes[:-1])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(histories(), st.data())
 def test_a_record_that_was_confirmed_and_is_gone_is_lost(
     history: tuple[list[Lane], bool, int], data: st.DataObject
@@ -169,7 +165,7 @@ def test_a_record_that_was_confirmed_and_is_gone_is_lost(
     assert part.run.startswith("iot-producer-0 of ")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(histories(), st.data())
 def test_a_record_that_is_there_twice_is_found(
     history: tuple[list[Lane], bool, int], data: st.DataObject

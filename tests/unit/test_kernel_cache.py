@@ -17,6 +17,7 @@ from iot_producer import kernel_cache
 from iot_producer.kernel_cache import (
     KERNEL_MODULES,
     VARIABLE,
+    entry_kernel,
     is_warm,
     kernel_cache_dir,
     kernel_hash,
@@ -237,6 +238,18 @@ def test_warm_once_the_main_kernel_is_there(tmp_path: Path):
     assert not is_warm(tmp_path)
     (tmp_path / "iot_producer_1" / "json_rows.write_rows-150.py311.1.nbc").touch()
     assert is_warm(tmp_path)
+    assert not is_warm(tmp_path, entry_kernel("lz4"))
+    (tmp_path / "iot_producer_1" / "entry_lz4.write_lz4_entry-97.py311.1.nbc").touch()
+    assert is_warm(tmp_path, entry_kernel("lz4"))
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd", "none"])
+def test_this_process_is_warm_after_it_has_made_an_entry(compression: str):
+    from iot_producer.fleet import FleetSpec
+    from iot_producer.pulsar.entry import warm_up_entry
+
+    warm_up_entry(FleetSpec(10, 10, 10), compression)
+    assert is_warm(Path(os.environ[VARIABLE]), entry_kernel(compression))
 
 
 def test_this_process_is_warm_after_it_has_encoded():

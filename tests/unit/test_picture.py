@@ -60,6 +60,13 @@ def test_a_wide_picture() -> None:
     ]
 
 
+def test_a_claimed_lane_is_told_by_its_number() -> None:
+    for n_lanes, words in ((1, "lane 2"), (3, "lane 2 of 3 workers")):
+        claimed = readings([replace(each, lane=2, n_lanes=n_lanes) for each in steady(10)])
+        lines = plain(Picture(TITLE, claimed), 79)
+        assert f"Data      0.54 MB/s · 5.40 MB · {words}" in lines
+
+
 def test_a_narrow_picture() -> None:
     assert plain(Picture(TITLE, STEADY, NEWS[1:2]), 39) == [
         "1,000 msg/s → pulsar://127.0.0.1:6650",

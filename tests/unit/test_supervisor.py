@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from iot_producer.episode import _aged
 from iot_producer.outcome import TallySnapshot
 from iot_producer.snapshot import Snapshot
-from iot_producer.episode import _aged
 
 NOW = 1_780_000_000_000_000_000
 S = 1_000_000_000

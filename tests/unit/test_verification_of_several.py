@@ -102,7 +102,7 @@ def test_a_plan_that_was_run_twice_must_be_there_twice():
 
 
 def test_who_expects_a_record_has_it_before_who_may_have_sent_it():
-    fates = {place: "unconfirmed" for place in range(29)}
+    fates = dict.fromkeys(range(29), "unconfirmed")
     perhaps = run_of(ConstantSchedule(Fraction(450)), n_per_lane=200, fates=fates)
     report = verified(FAST.records, FAST, perhaps)
     assert report.totals == Counts(expected=400, found=400)

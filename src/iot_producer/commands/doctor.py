@@ -29,6 +29,7 @@ def doctor(**flags: Any) -> None:
     from iot_producer.config import read_environment
     from iot_producer.destination import Scheme
     from iot_producer.errors import ConfigError
+    from iot_producer.kernel_cache import entry_kernel
     from iot_producer.pulsar.security import check_security
     from iot_producer.settings import settle
 
@@ -47,7 +48,7 @@ def doctor(**flags: Any) -> None:
         say(f"warning: {warning}")
     if not settings["timeout"].value:
         raise ConfigError(f"{settings['timeout'].origin} is no time at all", "give more than 0")
-    is_cold = prepare_kernels()
+    is_cold = prepare_kernels(entry_kernel("lz4"))
     from iot_producer.doctor.examination import DoctorConfig, examine
     from iot_producer.doctor.text import render
 

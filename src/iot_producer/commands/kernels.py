@@ -11,10 +11,10 @@ from iot_producer import kernel_cache
 COMPILING: Final = "compiling the kernels: once per version, about 10 s; later starts take a second"
 
 
-def prepare_kernels() -> bool:
-    """Choose the kernel cache; whether a first compile lies ahead."""
+def prepare_kernels(kernel: str = kernel_cache.TEXT_KERNEL) -> bool:
+    """Choose the kernel cache; whether a first compile of the main kernel lies ahead."""
     directory = kernel_cache.prepare(cache_dir(None), os.environ)
-    return not kernel_cache.is_warm(directory)
+    return not kernel_cache.is_warm(directory, kernel)
 
 
 def cache_dir(given: Any) -> Path:

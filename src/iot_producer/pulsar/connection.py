@@ -26,7 +26,7 @@ from iot_producer.pulsar.commands import (
 )
 from iot_producer.pulsar.connection_config import ConnectionConfig, address
 from iot_producer.pulsar.security import read_token, ssl_context
-from iot_producer.pulsar.server_errors import explained
+from iot_producer.pulsar.server_errors import RefusalError, explained
 from iot_producer.pulsar.wire import (
     DEFAULT_MAX_MESSAGE_BYTES,
     FrameReader,
@@ -57,20 +57,6 @@ _OF_CONSUMERS: Final = frozenset(
     )
 )
 _MIGRATED_PRODUCER: Final = 0
-
-
-class RefusalError(Exception):
-    """A broker answered a request with an error; never leaves the project's Pulsar modules.
-
-    Attributes:
-        error: the number of the error (``ServerError``).
-        said: the broker's words.
-    """
-
-    def __init__(self, error: int, said: str) -> None:
-        super().__init__(said)
-        self.error = error
-        self.said = said
 
 
 class Handler(Protocol):

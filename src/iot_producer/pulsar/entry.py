@@ -203,18 +203,6 @@ class EntryBuilder:
                 return buffer
 
 
-def max_records(max_message_bytes: int) -> int:
-    """So many records are certain to make an entry that a broker accepts, however compressed.
-
-    Args:
-        max_message_bytes: as the broker says in CONNECTED; it counts the entry's metadata too.
-
-    Returns:
-        At least 1.
-    """
-    return max(1, (max_message_bytes - HEADROOM - _SLACK) // MAX_MESSAGE_BYTES)
-
-
 def warm_up_entry(fleet: FleetSpec, compression: str = LZ4) -> None:
     """Compile or load the kernel that entries of a compression need, before the clock runs."""
     builder = EntryBuilder(fleet_of(fleet), compression)

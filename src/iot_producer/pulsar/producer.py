@@ -33,9 +33,10 @@ from iot_producer.errors import (
 )
 from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.commands import CommandType, ServerError
-from iot_producer.pulsar.connection import Connection, RefusalError
+from iot_producer.pulsar.connection import Connection
 from iot_producer.pulsar.outgoing import Listener, Outgoing, ProducerConfig
-from iot_producer.pulsar.server_errors import explained
+from iot_producer.pulsar.registration import register, unregister
+from iot_producer.pulsar.server_errors import FINAL_ERRORS, explained
 
 __all__ = ["Listener", "Outgoing", "Producer", "ProducerConfig"]
 
@@ -44,17 +45,6 @@ _MOST_DAMAGED: Final = 3
 _CLOSE_S: Final = 5.0
 _TICKS: Final = 4
 _SMALL_BYTES: Final = 64 * 1024
-# These end a producer; what else a broker refuses an entry with may pass.
-_FINAL: Final = frozenset(
-    (
-        ServerError.TOPIC_TERMINATED,
-        ServerError.AUTHORIZATION,
-        ServerError.AUTHENTICATION,
-        ServerError.PRODUCER_BLOCKED_QUOTA_EXCEEDED_ERROR,
-        ServerError.PRODUCER_BLOCKED_QUOTA_EXCEEDED_EXCEPTION,
-        ServerError.TOPIC_NOT_FOUND,
-    )
-)
 
 
 class Producer:
@@ -179,17 +169,10 @@ class Producer:
             self._tick_timer.cancel()
         if self._return is not None:
             self._return.cancel()
-        connection = self._connection
-        if connection is None or not connection.is_open:
-            return
-        try:
-            await connection.request(
-                CommandType.CLOSE_PRODUCER, timeout_s=timeout_s, producer_id=self.number
-            )
-        except (RefusalError, UnreachableError):
-            pass  # it ends with the connection
-        finally:
-            connection.remove_producer(self.number)
+        if self._connection is not None:
+            self._connection.withdraw(self)
+            await unregister(self._connection, self.number, timeout_s)
+            self._connection.remove_producer(self.number)
 
     # Called by the connection:
 
@@ -257,7 +240,7 @@ class Producer:
         entry = next((e for e in self._pending if e.last_id == refusal.sequence_id), None)
         if entry is None:
             return
-        if refusal.error in _FINAL or refusal.error == ServerError.PRODUCER_FENCED:
+        if refusal.error in FINAL_ERRORS:
             self._fail(self._explained(refusal.error, refusal.message))
             return
         entry.n_damaged += refusal.error == ServerError.CHECKSUM
@@ -293,8 +276,10 @@ class Producer:
             self._return = asyncio.create_task(self._return_with_patience(closes))
 
     async def _return_with_patience(self, closes: bool) -> None:
-        if closes:
-            await self._close_here()
+        if closes and self._connection is not None:
+            trouble = await unregister(self._connection, self.number, _CLOSE_S)
+            if trouble:
+                self._drop_connection(trouble)
         backoff = Backoff()
         taken_s: float | None = None
         while True:
@@ -320,17 +305,6 @@ class Producer:
         with self._lock:
             self._resume(last_id)
 
-    async def _close_here(self) -> None:
-        connection = self._connection
-        if connection is None or not connection.is_open:
-            return
-        try:
-            await connection.request(
-                CommandType.CLOSE_PRODUCER, timeout_s=_CLOSE_S, producer_id=self.number
-            )
-        except (RefusalError, UnreachableError) as error:
-            connection.close(str(error))
-
     def _note_written(self) -> None:
         """Which entries the broker may have: those that left as a whole."""
         with self._lock:
@@ -343,25 +317,15 @@ class Producer:
         if self._connection is not None and self._connection is not connection:
             self._connection.remove_producer(self.number)
         self._was_shut = False
-        connection.add_producer(self.number, self)
-        fields: dict[str, Any] = {"producer_name": self.name} if self.name else {}
-        try:
-            made = await connection.request(
-                CommandType.PRODUCER,
-                topic=self.topic,
-                producer_id=self.number,
-                epoch=self._epoch,
-                user_provided_producer_name=bool(self._config.name),
-                **fields,
-            )
-        except RefusalError as error:
-            connection.remove_producer(self.number)
-            raise self._explained(error.error, error.said, connection) from error
-        except BaseException:
-            # The broker may make it yet: then it must not keep the name.
-            connection.remove_producer(self.number)
-            connection.tell(CommandType.CLOSE_PRODUCER, producer_id=self.number, request_id=0)
-            raise
+        made = await register(
+            connection,
+            self,
+            self.topic,
+            self.number,
+            self.name,
+            self._epoch,
+            is_given_name=bool(self._config.name),
+        )
         if self._was_shut:
             raise UnreachableError(f"{connection.where} closed the producer as it was made")
         self._connection = connection
@@ -377,6 +341,8 @@ class Producer:
             self._fail(self._lost_lane(None))
             return
         if last_id >= 0:
+            if self.deduplicates is None:
+                self.n_maybe_duplicated = 0  # it was counted while that was not known
             self.deduplicates = True
         elif self._n_confirmed:
             self.deduplicates = False
@@ -413,11 +379,8 @@ class Producer:
             self._drop_connection(f"no receipt for {seconds:g} s")
         self._tick_timer = self._loop.call_later(seconds / _TICKS, self._tick)
 
-    def _explained(
-        self, error: int, said: str, connection: Connection | None = None
-    ) -> IotProducerError:
-        connection = connection or self._connection
-        where = self._client.service_url if connection is None else connection.where
+    def _explained(self, error: int, said: str) -> IotProducerError:
+        where = self._client.service_url if self._connection is None else self._connection.where
         return explained(error, said, where, self.topic, self.name)
 
     def _lost_lane(self, error: NameTakenError | None) -> LaneLostError:

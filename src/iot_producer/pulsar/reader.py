@@ -1,8 +1,8 @@
 """A reader of one partition: whole entries in their order, on an event loop.
 
 Promise: each entry is delivered once, in order, through lost connections and topics that move; no
-more than so many messages wait undelivered, by permits; nothing is left on the broker (the
-subscription is not durable). It must not know what is in an entry, nor threads.
+more than so many messages and bytes wait for their use, by permits; nothing is left on the broker
+(the subscription is not durable). It must not know what is in an entry, nor threads.
 
 What the broker does was seen on 4.0.8: after SEEK it closes the consumer first and answers then,
 and a new SUBSCRIBE under the same name goes on from the place that was sought. A start message id
@@ -23,7 +23,7 @@ from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.commands import CommandType, MessageMetadata, SubscriptionType
 from iot_producer.pulsar.connection import Connection, RefusalError
 from iot_producer.pulsar.server_errors import explained
-from iot_producer.pulsar.wire import Body, WireError, parse_body
+from iot_producer.pulsar.wire import DEFAULT_MAX_MESSAGE_BYTES, Body, WireError, parse_body
 
 _EARLIEST: Final = {"ledger_id": (1 << 64) - 1, "entry_id": (1 << 64) - 1}
 _CUMULATIVE: Final = 1
@@ -39,6 +39,7 @@ class EntryId(NamedTuple):
 
 NOWHERE: Final = EntryId(-1, -1)
 """Before all entries."""
+MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,14 @@ class StoredEntry:
         id: where.
         body: its metadata and payload; None where they cannot be parsed.
         n_permits: messages that it counts for.
+        n_bytes: of memory that it holds.
         received_ns: when it was here.
     """
 
     id: EntryId
     body: Body | None
     n_permits: int
+    n_bytes: int
     received_ns: int
 
 
@@ -85,6 +88,7 @@ class PartitionReader:
             with the first there is.
         is_compacted: of what the broker has compacted, take the last message of each key only.
         n_permits: so many messages may wait for `consumed`.
+        most_bytes: about so many bytes may wait.
         give_up_after_s: how long to try to connect again; None: for ever.
 
     Attributes:
@@ -103,6 +107,7 @@ class PartitionReader:
         since_ms: int | None = None,
         is_compacted: bool = False,
         n_permits: int = 20_000,
+        most_bytes: int = MOST_BYTES,
         give_up_after_s: float | None = 30.0,
     ) -> None:
         self.topic = topic
@@ -113,6 +118,7 @@ class PartitionReader:
         self._since_ms = since_ms
         self._is_compacted = is_compacted
         self._n_permits = n_permits
+        self._most_bytes = most_bytes
         self._give_up_after_s = give_up_after_s
         self._subscription = f"iot-producer-{os.urandom(8).hex()}"
         self._connection: Connection | None = None
@@ -120,7 +126,9 @@ class PartitionReader:
         self._seen = NOWHERE
         self._taken = NOWHERE  # the last entry that was consumed
         self._n_waiting = 0
-        self._n_owed = 0
+        self._waiting_bytes = 0
+        self._n_left = 0  # permits that the broker has; it may overdraw them by an entry
+        self._bytes_a_permit: float | None = None  # not known before the first entry
         self._is_closed = False
         self._is_started = False
         self._again: asyncio.Task[None] | None = None
@@ -147,7 +155,7 @@ class PartitionReader:
     def start(self) -> None:
         """Let entries come; from here on it connects again by itself."""
         self._is_started = True
-        self._n_owed = self._n_permits - self._n_waiting
+        self._n_left = 0
         self._grant()
 
     async def end(self) -> End:
@@ -170,14 +178,13 @@ class PartitionReader:
             passed = entry_id_of(answer.consumer_mark_delete_position)
         return End(entry_id_of(answer.last_message_id), max(passed, self._taken))
 
-    def consumed(self, last: EntryId, n_permits: int) -> None:
-        """Entries were made use of, up to one: so many permits go back."""
+    def consumed(self, last: EntryId, n_permits: int, n_bytes: int) -> None:
+        """Entries were made use of, up to one: so many permits and bytes are free again."""
         self._taken = last
         self._n_waiting -= n_permits
-        self._n_owed += n_permits
-        if self._n_owed >= self._n_permits // 2:
+        self._waiting_bytes -= n_bytes
+        if self._grant():
             self.acknowledge()
-            self._grant()
 
     def acknowledge(self) -> None:
         """Tell the broker how far we are: its own bookkeeping moves on (it deletes nothing)."""
@@ -226,15 +233,30 @@ class PartitionReader:
         except WireError:
             pass  # the entry itself is damaged; the frame was not
         n = 1 if parsed is None else n_permits_of(parsed.metadata)
+        n_bytes = 0 if body is None else len(body)
+        self._n_left -= n
         self._n_waiting += n
-        self._deliver(StoredEntry(place, parsed, n, self._now_ns()))
+        self._waiting_bytes += n_bytes
+        # Up at once, down by and by: a topic may hold messages of all sizes.
+        mine = max(n_bytes / n, 1.0)
+        known = self._bytes_a_permit
+        self._bytes_a_permit = mine if known is None else max(mine, (7 * known + mine) / 8)
+        self._deliver(StoredEntry(place, parsed, n, n_bytes, self._now_ns()))
+        self._grant()
 
-    def _grant(self) -> None:
-        if self._connection is not None and self._n_owed > 0:
-            self._connection.tell(
-                CommandType.FLOW, consumer_id=self._number, message_permits=self._n_owed
-            )
-            self._n_owed = 0
+    def _grant(self) -> bool:
+        """Give the broker more permits if that is worth a command; whether it was."""
+        bytes_a_permit = self._bytes_a_permit or DEFAULT_MAX_MESSAGE_BYTES
+        bytes_room = (self._most_bytes - self._waiting_bytes) / bytes_a_permit
+        most = min(self._n_permits, int(self._most_bytes / bytes_a_permit))
+        room = min(self._n_permits - self._n_waiting, int(bytes_room)) - self._n_left
+        if self._n_waiting == 0 and self._n_left <= 0:
+            room = max(room, 1 - self._n_left)  # however large the next one is
+        if self._connection is None or room < max(most // 2, 1):
+            return False
+        self._n_left += room
+        self._connection.tell(CommandType.FLOW, consumer_id=self._number, message_permits=room)
+        return True
 
     async def _subscribe(self) -> Connection:
         connection = await self._client.lookup(self.topic)

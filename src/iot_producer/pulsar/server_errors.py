@@ -17,6 +17,19 @@ from iot_producer.errors import (
 )
 from iot_producer.pulsar.commands import ServerError
 
+FINAL_ERRORS: Final = frozenset(
+    (
+        ServerError.TOPIC_TERMINATED,
+        ServerError.TOPIC_NOT_FOUND,
+        ServerError.AUTHORIZATION,
+        ServerError.AUTHENTICATION,
+        ServerError.PRODUCER_BLOCKED_QUOTA_EXCEEDED_ERROR,
+        ServerError.PRODUCER_BLOCKED_QUOTA_EXCEEDED_EXCEPTION,
+        ServerError.PRODUCER_FENCED,
+    )
+)
+"""These end a producer; what else a broker refuses an entry with may pass, or is the entry's."""
+
 _GONE: Final = "create the topic (--create-topic PARTITIONS), or let the broker create topics"
 _RIGHTS: Final = "ask for the right to produce to and consume from the topic's namespace"
 _ROOM: Final = "consume or clear the topic's backlog, or raise the namespace's backlog quota"
@@ -88,6 +101,20 @@ _SAYINGS: Final[dict[int, tuple[type[IotProducerError], str, str]]] = {
 # A namespace or tenant that is not there is told in words only, as an error of other numbers.
 _MISSING_WORDS: Final = ("policies not found", "namespace not found", "tenant does not exist")
 _BUSY_LIMIT_WORDS: Final = "max producers limit"
+
+
+class RefusalError(Exception):
+    """A broker answered a request with an error; never leaves the project's Pulsar modules.
+
+    Attributes:
+        error: the number of the error (``ServerError``).
+        said: the broker's words.
+    """
+
+    def __init__(self, error: int, said: str) -> None:
+        super().__init__(said)
+        self.error = error
+        self.said = said
 
 
 def explained(

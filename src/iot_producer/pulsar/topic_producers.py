@@ -124,7 +124,10 @@ async def open_producers(
     except BaseException as error:
         await client.close()
         if isinstance(error, TimeoutError):
-            raise UnreachableError(f"{connection.service_url} is too slow") from error
+            raise UnreachableError(
+                f"{connection.service_url} does not answer, or too slowly, for {config.topic}",
+                "is the broker up, or very busy? --give-up-after sets how long to go on",
+            ) from error
         raise
     return TopicProducers(client, config, listener, Topic(n, producers))
 

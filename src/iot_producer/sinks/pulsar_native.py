@@ -283,7 +283,10 @@ class NativePulsarSink:
         failure = self._failure()
         if failure is not None:
             raise failure
-        if not self._told_of_duplicates and self.n_maybe_duplicated:
+        if not self._told_of_duplicates and any(
+            producer.n_maybe_duplicated and producer.deduplicates is False
+            for producer in self._topic.producers
+        ):
             self._told_of_duplicates = True
             self._say(
                 f"{self._config.topic} does not deduplicate: messages that were on their way when "

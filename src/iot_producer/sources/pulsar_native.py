@@ -24,13 +24,14 @@ from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.connection import ConnectionConfig
 from iot_producer.pulsar.event_loop import EventLoop
 from iot_producer.pulsar.patience import Say, patiently
-from iot_producer.pulsar.reader import NOWHERE, EntryId, PartitionReader, StoredEntry
+from iot_producer.pulsar.reader import MOST_BYTES, NOWHERE, EntryId, PartitionReader, StoredEntry
 from iot_producer.sources.entry_chunks import chunks_of
 
 _NS_PER_S: Final = 1_000_000_000
 _SLICE_S: Final = 0.25
 _GAP_S: Final = 0.01  # for another entry: then the chunk stays smaller
 _LEAST_PERMITS: Final = 2_000
+_LEAST_BYTES: Final = 1024 * 1024
 _CHUNKS_WAITING: Final = 4  # of one partition: one is compared while others come
 
 
@@ -46,7 +47,8 @@ class NativeReaderConfig:
             first there is.
         is_compacted: of what the broker has compacted, take the last message of each key only.
         chunk_records: about how many messages make a chunk; a single entry is never cut.
-        waiting_records: messages that may wait here, over all partitions (about 0.2 kB each).
+        waiting_records: messages that may wait here, over all partitions.
+        waiting_bytes: about so many bytes may wait, over all partitions.
         give_up_after_s: how long to go on connecting while nobody answers, and how long to wait
             for an entry that is known to be there; None: for ever.
         doubt_s: after so much silence the broker is asked what is left.
@@ -59,12 +61,13 @@ class NativeReaderConfig:
     is_compacted: bool = False
     chunk_records: int = 4_000
     waiting_records: int = 100_000
+    waiting_bytes: int = MOST_BYTES
     give_up_after_s: float | None = 30.0
     doubt_s: float = 2.0
     close_timeout_s: float = 3.0
 
     def __post_init__(self) -> None:
-        for name in ("chunk_records", "waiting_records"):
+        for name in ("chunk_records", "waiting_records", "waiting_bytes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}", "set it to 1 or more")
 
@@ -195,7 +198,7 @@ class NativePulsarReader:
             n_permits = max(config.waiting_records // len(topics), _LEAST_PERMITS)
             self._chunk_records = min(config.chunk_records, n_permits // _CHUNKS_WAITING)
             partitions = [
-                _Partition(number, self._reader(client, topic, number, n_permits))
+                _Partition(number, self._reader(client, topic, number, n_permits, len(topics)))
                 for number, topic in enumerate(topics)
             ]
             for part in partitions:
@@ -208,7 +211,7 @@ class NativePulsarReader:
         self._client, self._n_partitions, self._partitions = client, n, partitions
 
     def _reader(
-        self, client: PulsarClient, topic: str, number: int, n_permits: int
+        self, client: PulsarClient, topic: str, number: int, n_permits: int, n_topics: int
     ) -> PartitionReader:
         arrived = self._arrived
         return PartitionReader(
@@ -220,6 +223,7 @@ class NativePulsarReader:
             since_ms=self._config.since_ms,
             is_compacted=self._config.is_compacted,
             n_permits=n_permits,
+            most_bytes=max(self._config.waiting_bytes // n_topics, _LEAST_BYTES),
             give_up_after_s=self._config.give_up_after_s,
         )
 
@@ -273,7 +277,8 @@ class NativePulsarReader:
             return
         yield from chunks_of(entries, part.number)
         self._back_ns = self._clock.now_ns()
-        self._loop.call(part.reader.consumed, entries[-1].id, n_records)
+        n_bytes = sum(entry.n_bytes for entry in entries)
+        self._loop.call(part.reader.consumed, entries[-1].id, n_records, n_bytes)
 
     def _find_end(self, part: _Partition) -> None:
         began_ns = self._clock.now_ns()

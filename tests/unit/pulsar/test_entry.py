@@ -15,10 +15,8 @@ from iot_producer.pulsar.entry import (
     COMPRESSIONS,
     HEADROOM,
     EntryBuilder,
-    max_records,
     warm_up_entry,
 )
-from iot_producer.pulsar.message_frame import MAX_MESSAGE_BYTES
 
 FLEET = fleet_of(FleetSpec(5_000, 500, 50, seed=3))
 START_NS = 1_790_000_000_123_456_789
@@ -164,12 +162,3 @@ def test_buffers_come_back_from_another_thread():
                 answers[i - 8].result()
     assert wrong == []
     assert len(seen) <= 10
-
-
-def test_as_many_records_as_a_broker_surely_takes():
-    for limit in (100_000, 5 * 1024 * 1024):
-        n = max_records(limit)
-        assert n * MAX_MESSAGE_BYTES + HEADROOM <= limit
-        assert (n + 2) * MAX_MESSAGE_BYTES + HEADROOM > limit
-    assert max_records(5 * 1024 * 1024) > 6_000  # the broker's default
-    assert max_records(10) == 1

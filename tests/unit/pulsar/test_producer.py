@@ -216,3 +216,40 @@ def test_some_refusals_end_the_producer_and_settle_nothing(
             assert ids_of(broker) == [100]
 
     run(test())
+
+
+def test_small_entries_go_out_where_they_are_posted_and_large_ones_on_the_loop_in_order():
+    async def test() -> None:
+        async with FakeBroker() as broker:
+            told = Told()
+            producer = await opened(broker, told)
+            small, large = entry(producer, 100), entry(producer, 200, n_bytes=100_000)
+            behind = entry(producer, 300)
+            assert producer.post(small)
+            assert small.parcel.is_written
+            assert not producer.post(large)
+            assert not producer.post(behind)  # it must not overtake
+            assert producer.n_pending == 1
+            producer.take(large)
+            producer.take(behind)
+            assert producer.post(entry(producer, 400))
+            await broker.until(lambda: len(told.settled_entries) == 4)
+            assert ids_of(broker) == [100, 200, 300, 400]
+
+    run(test())
+
+
+def test_what_is_posted_while_the_producer_is_not_ready_is_left_to_the_loop():
+    async def test() -> None:
+        async with FakeBroker() as broker:
+            told = Told()
+            producer = await opened(broker, told)
+            broker.sessions[0].reset()
+            await broker.until(lambda: not producer.is_ready)
+            first = entry(producer, 100)
+            assert not producer.post(first)
+            producer.take(first)
+            await broker.until(lambda: told.settled_entries)
+            assert told.settled_entries == [(100, "")]
+
+    run(test())

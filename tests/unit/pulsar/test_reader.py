@@ -91,7 +91,7 @@ def test_all_entries_come_in_order() -> None:
             assert [entry.id for entry in made.entries] == [place(i) for i in range(6)]
             assert all(entry.n_permits == 1 for entry in made.entries)
             assert await made.reader.end() == End(place(5), NOWHERE)
-            made.reader.consumed(place(3), 4)
+            made.reader.consumed(place(3), 4, 100)
             assert await made.reader.end() == End(place(5), place(3))
         assert broker.seen[-1] is Kind.CLOSE_CONSUMER
 
@@ -143,14 +143,45 @@ def test_no_more_come_than_there_are_permits() -> None:
             await made.reader.end()
             assert len(made.entries) == 4
             assert broker.permits() == [-5]
-            made.reader.consumed(place(0), 10)  # less than half of the permits: they stay
+            made.reader.consumed(place(0), 10, 50)  # less than half of the permits: they stay
             await made.reader.end()
             assert broker.permits() == [-5]
-            made.reader.consumed(place(1), 10)
+            made.reader.consumed(place(1), 10, 50)
             await made.until(lambda: len(made.entries) == 6)
             await made.reader.end()
             assert broker.permits() == [-5]
             assert broker.topics[TOPIC].acknowledged == 1
+
+    with_broker(test, 0)
+
+
+def test_no_more_come_than_there_is_room_for_their_bytes() -> None:
+    async def test(broker: SmallBroker) -> None:
+        for i in range(20):
+            broker.store(TOPIC, b"x" * 100_000 + b"%d" % i)
+        async with reading(broker, n_permits=1_000, most_bytes=300_000) as made:
+            while len(made.entries) < 20:
+                before = len(made.entries)
+                await made.until(lambda n=before: len(made.entries) > n)  # type: ignore[misc]
+                await made.reader.end()
+                new = made.entries[before:]
+                assert len(new) <= 2  # the first is not known to be small, then there is room
+                made.reader.consumed(new[-1].id, len(new), sum(each.n_bytes for each in new))
+            assert [text[100_000:] for text in made.texts()] == [b"%d" % i for i in range(20)]
+
+    with_broker(test, 0)
+
+
+def test_a_message_that_is_larger_than_all_room_comes_alone() -> None:
+    async def test(broker: SmallBroker) -> None:
+        for _ in range(3):
+            broker.store(TOPIC, b"x" * 10_000)
+        async with reading(broker, most_bytes=5_000) as made:
+            for n in (1, 2, 3):
+                await made.until(lambda n=n: len(made.entries) == n)  # type: ignore[misc]
+                await made.reader.end()
+                assert len(made.entries) == n
+                made.reader.consumed(place(n - 1), 1, made.entries[-1].n_bytes)
 
     with_broker(test, 0)
 

@@ -197,7 +197,7 @@ def test_what_cannot_be_trusted_is_one_record_as_it_is_stored(damaged: StoredEnt
 
 
 def test_an_entry_whose_metadata_cannot_be_parsed() -> None:
-    [chunk] = chunks_of([StoredEntry(EntryId(1, 1), None, 1, 9)], 0)
+    [chunk] = chunks_of([StoredEntry(EntryId(1, 1), None, 1, 0, 9)], 0)
     assert texts_of(chunk) == [b""]
     assert chunk.received_ns is not None
     assert chunk.received_ns.tolist() == [9]

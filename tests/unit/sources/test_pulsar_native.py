@@ -117,6 +117,13 @@ def test_more_than_may_wait(running: RunningBroker) -> None:
     assert running.broker.seen.count(Kind.FLOW) > 5
 
 
+def test_more_bytes_than_may_wait(running: RunningBroker) -> None:
+    running.store(*[b"x" * 300_000] * 30)
+    with reading(running, waiting_bytes=1) as reader:  # a megabyte is the least
+        assert [len(text) for _, text in found(reader.chunks())] == [300_000] * 30
+    assert running.broker.seen.count(Kind.FLOW) > 5
+
+
 def test_from_a_time_on(running: RunningBroker) -> None:
     for ms in (1_000, 2_000, 3_000):
         running.store(b"%d" % ms, publish_time=ms)
@@ -166,8 +173,9 @@ def test_the_time_that_the_caller_takes_is_not_the_brokers_silence(running: Runn
     running.store(*[b"".join(record(i) for i in range(100))] * 40, num_messages_in_batch=100)
     clock, n = SkippingClock(), 0
     config = NativeReaderConfig(running.broker.config, TOPIC, waiting_records=1)
+    running.broker.ignore.add(Kind.FLOW)  # it sends what it is told to here
     reader = NativePulsarReader(config, clock)
-    running.broker.ignore.add(Kind.FLOW)  # it sends what it may by now, and waits
+    running.do(running.broker.permit, 2_000)
     resume = threading.Timer(0.5, running.do, (running.broker.permit, 10_000))
     try:
         for chunk in reader.chunks():
@@ -234,7 +242,7 @@ def test_closed_again_does_no_harm(running: RunningBroker) -> None:
     assert running.broker.seen[-1] is Kind.CLOSE_CONSUMER
 
 
-@pytest.mark.parametrize("name", ["chunk_records", "waiting_records"])
+@pytest.mark.parametrize("name", ["chunk_records", "waiting_records", "waiting_bytes"])
 def test_nothing_at_a_time(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is 0"):
         NativeReaderConfig(ConnectionConfig((("h", 1),)), TOPIC, **{name: 0})  # type: ignore[arg-type]
