@@ -50,8 +50,8 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 def pasted(function: Callable[P, R]) -> Callable[P, R]:
     """Paste a large helper into each entry point before types are known.
 
-    It is not compiled for itself first, which takes a second for the loops of a tile; for small
-    helpers that are called often `inlined` gives the better code.
+    It is not compiled for itself first, as those of `inlined` are: a seventh less time for the
+    kernel of JSON.
     """
     compiled: Callable[P, R] = numba.njit(
         nogil=True, inline="always", error_model="numpy", boundscheck=False

@@ -226,10 +226,9 @@ class Episode:
                 member.is_broken_off = True
 
     def _tell(self, member: _Member, order: Open | Go | Order) -> None:
-        try:
+        # Of a worker that is gone `_hear` will know: its last words may still be in the pipe.
+        with suppress(OSError):
             member.pipe.send(order)
-        except OSError:
-            self._died(member)
 
     def _hear(self, timeout_s: float) -> None:
         """Take what workers say; waits up to ``timeout_s`` for the first."""

@@ -7,6 +7,7 @@ KeyboardInterrupt. This module must not know what is stopped.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,23 @@ from types import FrameType
 from typing import Final
 
 from iot_producer.command import Command
+from iot_producer.errors import ExitCode
 
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def end_at_once_until_begun() -> None:
+    """Until `StopRequests` takes over, a Ctrl-C ends the process: nothing has to be cleaned up.
+
+    Raised as an exception it could come while a module is imported, and be lost there.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _end_at_once(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(ExitCode.INTERRUPTED)
 
 
 class StopRequests:

@@ -28,6 +28,9 @@ def run(**flags: Any) -> None:
     iot-producer run --to records.jsonl.gz --rate max --messages 1000000
     iot-producer run --config ramp-to-50k
     """  # noqa: D301
+    from iot_producer.stop_requests import end_at_once_until_begun
+
+    end_at_once_until_begun()
     from iot_producer.config import load_run
 
     config = load_run(flags, sys.stderr.isatty())
