@@ -119,16 +119,19 @@ def test_a_broker_that_refuses_connections_for_a_while_is_tried_again(
 def test_half_open_connections_are_given_up_and_made_anew(pulsar: FaultyPulsar, tmp_path: Path):
     # Nobody tells that a direction is dead: silence must, after half a minute. The end of the old
     # connection does not get through either, so the broker still holds the producer's name.
-    ways = {way: new_topic() for way in Way}
-    with ExitStack() as runs:
-        reports = []
-        for way, topic in ways.items():
-            folder = tmp_path / way.name
-            run = runs.enter_context(producing(folder, pulsar.url, topic, rate=1_000))
+    topics = {way: new_topic() for way in Way}
+    runs = {}
+    with ExitStack() as all_runs:
+        for way, topic in topics.items():
+            n_before = pulsar.chaos.n_open
+            run = all_runs.enter_context(
+                producing(tmp_path / way.name, pulsar.url, topic, rate=1_000)
+            )
             run.wait_for_confirmed(N // 5)
-            pulsar.chaos.half_open(way, n_newest=1)
-            reports.append(run)
-        for run, topic in zip(reports, ways.values(), strict=True):
-            report = run.completed()
-            assert 10 * S < report.latencies.response.max_ns < 60 * S
-            assert_exactly_once(verified(pulsar.direct_url, topic, run.report_file), N)
+            pulsar.chaos.half_open(way, n_newest=pulsar.chaos.n_open - n_before)
+            runs[topic] = run
+        reports = [run.completed() for run in runs.values()]
+    for report in reports:
+        assert 10 * S < report.latencies.response.max_ns < 60 * S
+    for topic, run in runs.items():
+        assert_exactly_once(verified(pulsar.direct_url, topic, run.report_file), N)

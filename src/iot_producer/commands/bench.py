@@ -18,8 +18,8 @@ from iot_producer.flags import SettingsCommand
 def bench(**flags: Any) -> None:
     """How fast each stage is here, in CPU seconds per million records, next to plain Python.
 
-    Pulsar is measured on a local broker of its own, which is deleted afterwards. Takes about six
-    minutes; --quick takes one, and is noisier.
+    Pulsar is measured on a local broker of its own, which is deleted afterwards. Takes about ten
+    minutes; --quick takes fewer, and is noisier.
 
     \b
     iot-producer bench --quick

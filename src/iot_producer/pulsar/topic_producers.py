@@ -85,7 +85,7 @@ class TopicProducers:
         self.topic = Topic(n_now, producers + added)
         tell(
             f"{name} has {n_now} partitions now, {n_before} before: devices move between them, and "
-            "the order of a device's messages holds before and after, not across"
+            "the order of a device holds before and after only"
         )
 
 
