@@ -45,6 +45,11 @@ def pause(seconds: float) -> None:
     CLOCK.sleep_until(CLOCK.now_ns() + round(seconds * 1e9))
 
 
+def patient_admin(status: StackStatus) -> PulsarAdmin:
+    """The admin API of a broker that may have just come up, on a machine with other work."""
+    return PulsarAdmin(status.admin_url, timeout_s=60.0)
+
+
 @dataclass(frozen=True, slots=True)
 class FaultyPulsar:
     """A broker that deduplicates, which may be harmed, and the proxy through which runs reach it.
@@ -72,7 +77,7 @@ class FaultyPulsar:
     @property
     def admin(self) -> PulsarAdmin:
         """Its admin API."""
-        return PulsarAdmin(self.status.admin_url)
+        return patient_admin(self.status)
 
     def kill(self) -> None:
         """End it with SIGKILL, and wait until it is gone."""

@@ -17,13 +17,13 @@ from fault_cases import (
     assert_exactly_once,
     deduplicating_namespace,
     new_topic,
+    patient_admin,
     pause,
     producing,
     verified,
 )
 from pulsar_cases import stored
 
-from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.stack import StackStatus
 
 pytestmark = pytest.mark.integration
@@ -38,13 +38,13 @@ FAULTS = ("lost", "duplicated", "changed", "out_of_order", "unexpected")
 
 @pytest.fixture(scope="module")
 def namespace(broker: StackStatus) -> str:
-    return deduplicating_namespace(PulsarAdmin(broker.admin_url))
+    return deduplicating_namespace(patient_admin(broker))
 
 
 @pytest.fixture(params=[0, 3], ids=["unpartitioned", "partitioned"])
 def topic(request: pytest.FixtureRequest, broker: StackStatus, namespace: str) -> str:
     name = new_topic(namespace)
-    PulsarAdmin(broker.admin_url).create_topic(name, request.param)
+    patient_admin(broker).create_topic(name, request.param)
     return name
 
 

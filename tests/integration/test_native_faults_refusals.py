@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fault_cases import Run, deduplicating_namespace, new_topic, producing, verified
+from fault_cases import Run, deduplicating_namespace, new_topic, patient_admin, producing, verified
 
 from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.report import RunReport
@@ -24,7 +24,7 @@ RATE = 1_000
 
 @pytest.fixture(scope="module")
 def admin(broker: StackStatus) -> PulsarAdmin:
-    return PulsarAdmin(broker.admin_url)
+    return patient_admin(broker)
 
 
 @pytest.fixture

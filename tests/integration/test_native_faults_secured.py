@@ -13,12 +13,12 @@ from fault_cases import (
     assert_exactly_once,
     deduplicating_namespace,
     new_topic,
+    patient_admin,
     producing,
     verified,
 )
 from secured_pulsar import CLOSED_NAMESPACE, PRODUCER, STRANGER, SecuredPulsar
 
-from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.stack import StackStatus
 from tls_cases import Authority
 
@@ -124,7 +124,7 @@ def test_a_token_that_expires_under_way_ends_the_run(token_broker: SecuredPulsar
 def test_the_proxy_in_front_of_a_topic_that_moves(
     broker: StackStatus, pulsar_proxy: SecuredPulsar, tmp_path: Path, partitions: int
 ):
-    admin = PulsarAdmin(broker.admin_url)
+    admin = patient_admin(broker)
     topic = new_topic(deduplicating_namespace(admin))
     admin.create_topic(topic, partitions)
     with producing(tmp_path, pulsar_proxy.url, topic, messages=2 * N, rate=RATE) as run:
