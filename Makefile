@@ -32,7 +32,7 @@ demo: $(STAMP)  ## A real Pulsar, 20 s of load, verified: the whole thing in a m
 
 test: $(STAMP)  ## All tests, those with real services too
 	$(BIN)/python -m pytest -q -m "not integration" -n auto
-	$(BIN)/python -m pytest -m "integration and not soak" --durations=15
+	$(BIN)/python -m pytest -q -m "integration and not soak" -n 2 --dist loadfile --durations=40
 
 soak: $(STAMP)  ## Every fault five times, the long ones too; half an hour of load (IOT_SOAK_MINUTES)
 	for i in 1 2 3 4 5; do \

@@ -42,20 +42,3 @@ def mark_page(page: Any, places: Any, before: Any, took: Any, fates: Int, seen: 
         took[i] = meant
         if meant and count != COUNT_MASK:
             page[places[i]] = state + 1
-
-
-@entry
-def mark_order(newest: Any, devices: Any, times_ms: Any, late: Any) -> None:
-    """Which records come after a later one of the same device.
-
-    Args:
-        newest: int64[n_devices], the latest event time seen of each device, -1 for none; changed
-            in place.
-        devices, times_ms: int64[k], in the order of reading.
-        late: bool[k], receives the answers.
-    """
-    for i in range(len(devices)):
-        device = devices[i]
-        late[i] = times_ms[i] < newest[device]
-        if not late[i]:
-            newest[device] = times_ms[i]

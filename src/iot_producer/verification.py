@@ -7,8 +7,8 @@ know where chunks come from, nor wait for anything.
 Whose record it is, identification.py says. Where several plans send the same record (lanes of
 different rates pass each other, a plan is run twice), what is there is a multiset: a record is one
 that a plan expects and that was not seen yet; else a copy of one that was; else one that a plan may
-have sent. So the counts do not depend on the order of reading. Order is checked for each device and
-lane, and not for such shared records: nobody can tell whose they are.
+have sent. So the counts do not depend on the order of reading. Order is checked for each device,
+lane and partition, and not for such shared records: nobody can tell whose they are.
 
 A record that no plan explains is foreign, and no fault: other runs may use the topic too. Other
 runs of the same fleet that write at the same time cannot always be told apart.
@@ -23,12 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iot_producer.chunk import Chunk
+from iot_producer.device_order import DeviceOrder
 from iot_producer.expectation import MAY, MUST, MUST_NOT, OPEN, PARTLY, PartitionOf
 from iot_producer.identification import Identified, Identifier
 from iot_producer.known_run import Runs, known_runs_of
 from iot_producer.offenders import Offenders
 from iot_producer.plan_set import PlanSet
-from iot_producer.sighting_counts import COUNT_MASK, FATE_SHIFT, mark_order
+from iot_producer.sighting_counts import COUNT_MASK, FATE_SHIFT
 from iot_producer.sightings import Sightings
 from iot_producer.verify_report import Fault, VerifyReport
 from iot_producer.verify_totals import Span, Totals, lost_ranges, n_lanes_covered
@@ -84,7 +85,7 @@ class Verification:
         self._totals = Totals(self._plans, self._sightings, self._span)
         self._n_lanes = n_lanes_covered([run.report for run in listed])
         self._n_runs = len(listed)
-        self._newest: dict[int, NDArray[np.int64]] = {}  # by chain
+        self._orders: dict[int, DeviceOrder] = {}  # by chain
         self._n_read = 0
         self._n_foreign = 0
         self._n_unreadable = 0
@@ -160,7 +161,7 @@ class Verification:
         unchanged = found.same[places] & self._identifier.same_around(chunk, places, found)
         before = self._marked(found, places)
         again = (before & COUNT_MASK) != 0
-        late = self._late(found, places, again)
+        late = self._late(chunk.partition, found, places, again)
         fates = np.where(again, _SEEN, before >> FATE_SHIFT)
         times_ms = found.times_ms[places]
         for name, chosen, fault in (
@@ -213,23 +214,20 @@ class Verification:
         return before
 
     def _late(
-        self, found: Identified, places: NDArray[np.int64], again: NDArray[np.bool_]
+        self, partition: int, found: Identified, places: NDArray[np.int64], again: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        """Which records come after a later one of their device and lane."""
+        """Which records come after a later one of their device and lane in the partition."""
         late = np.zeros(len(places), dtype=np.bool_)
         checked = np.flatnonzero(~again & ~found.many[places])
         chains = self._plans.chain_of[found.slots[places[checked]]]
         for chain in np.unique(chains).tolist():
             mine = checked[chains == chain]
             at = places[mine]
-            newest = self._newest.get(chain)
-            if newest is None:
+            order = self._orders.get(chain)
+            if order is None:
                 fleet = self._identifier.fleets_of(found.slots[at[:1]])[0]
-                n_devices = self._plans.fleets[fleet].devices
-                newest = self._newest[chain] = np.full(n_devices, -1, dtype=np.int64)
-            part = np.empty(len(mine), dtype=np.bool_)
-            mark_order(newest, found.devices[at], found.times_ms[at], part)
-            late[mine] = part
+                order = self._orders[chain] = DeviceOrder(self._plans.fleets[fleet].devices)
+            late[mine] = order.late(partition, found.devices[at], found.times_ms[at])
         return late
 
     def _add_foreign(

@@ -36,16 +36,17 @@ def test_pods_take_the_lanes_that_are_free_and_never_send_the_same(
 
 def test_a_killed_pods_lane_goes_on_after_its_last_message(broker: StackStatus, tmp_path: Path):
     town = Town(broker, tmp_path)
-    with town.pod("first") as first, town.pod("other", "--duration", "1h") as other:
+    with town.pod("first") as first:
         first.wait_for_news("claimed lane 0")
-        other.wait_for_news("claimed lane 1")
-        first.wait_until_confirmed(500)
-        first.kill()
-        with town.pod("second", "--messages", "1500") as second:
-            second.wait_for_news("claimed lane 0")
-            second.wait_for_news("the lane goes on after its last stored message")
-            assert second.program.end() == 0
-        assert other.terminate() == 0
+        with town.pod("other", "--duration", "1h") as other:
+            other.wait_for_news("claimed lane 1")
+            first.wait_until_confirmed(500)
+            first.kill()
+            with town.pod("second", "--messages", "1500") as second:
+                second.wait_for_news("claimed lane 0")
+                second.wait_for_news("the lane goes on after its last stored message")
+                assert second.program.end() == 0
+            assert other.terminate() == 0
     report = second.report()
     assert (report.lane, report.tally.confirmed) == (0, 1500)
     of_second = sorted(number for _, number in numbers_of(report))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from iot_producer.expectation import MAY, MUST, MUST_NOT, OPEN, Expectation
-from iot_producer.sighting_counts import COUNT_MASK, EITHER, FATE_SHIFT, mark_order
+from iot_producer.sighting_counts import COUNT_MASK, EITHER, FATE_SHIFT
 from iot_producer.sightings import Sightings
 
 
@@ -84,16 +84,6 @@ def test_counts_stop_at_their_end_without_changing_the_fate():
     sightings = Sightings([expectation(4, (0, MAY))])
     mark(sightings, 0, *[2] * 100)
     assert mark(sightings, 0, 2) == [(MAY, COUNT_MASK)]
-
-
-def test_late_is_what_comes_after_a_later_one_of_its_device():
-    newest = np.full(3, -1, dtype=np.int64)
-    devices = np.array([0, 1, 0, 0, 1, 0, 0], dtype=np.int64)
-    times_ms = np.array([5, 9, 7, 6, 8, 7, 8], dtype=np.int64)
-    late = np.empty(7, dtype=np.bool_)
-    mark_order(newest, devices, times_ms, late)
-    assert late.tolist() == [False, False, False, True, True, False, False]
-    assert newest.tolist() == [8, 9, -1]
 
 
 def test_only_messages_that_are_meant_are_counted():

@@ -105,6 +105,14 @@ def test_two_records_of_one_device_swapped_are_out_of_order_once():
     assert offender.position == second
 
 
+def test_devices_that_moved_to_a_partition_that_was_read_first_are_in_order():
+    verification = Verification(RUN.report)
+    for partition, records in ((2, ALL[200:]), (0, ALL[:200])):
+        for chunk in chunks_of(records):
+            verification.add(replace(chunk, partition=partition))
+    assert verification.result("memory", 2.0).totals == WHOLE
+
+
 def test_records_of_other_devices_may_change_places():
     moved = [*ALL[1:20], ALL[0], *ALL[20:]]
     assert len({record.device for record in ALL[:20]}) == 20
