@@ -22,6 +22,7 @@ KERNEL_MODULES: Final = (
     "compiled.py",
     "conditions.py",
     "device_life.py",
+    "device_order.py",
     "encoders/device_text.py",
     "encoders/json_rows.py",
     "encoders/text_pieces.py",
