@@ -1,14 +1,16 @@
 # Two commands do everything on a fresh machine with Python ≥ 3.11 and make: `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check fix bench lock wheel docs clean
+.PHONY: help demo test test-deploy soak check fix bench lock wheel docs clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLS := .venv-deploy
+TOOLS_STAMP := $(TOOLS)/.installed
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Pinned versions with hashes; uv if it is there, pip otherwise.
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -31,8 +33,22 @@ demo: $(STAMP)  ## A real Pulsar, 20 s of load, verified: the whole thing in a m
 	@$(BIN)/iot-producer demo
 
 test: $(STAMP)  ## All tests, those with real services too
-	$(BIN)/python -m pytest -q -m "not integration" -n auto
+	$(BIN)/python -m pytest -q -m "not integration and not deploy" -n auto
 	$(BIN)/python -m pytest -q -m "integration and not soak" -n 2 --dist loadfile --durations=40
+
+# Tools that judge scripts, manifests, images and Terraform: apart, for they share no versions with us.
+$(TOOLS_STAMP): requirements/deploy.txt
+	$(PYTHON) -m venv --clear $(TOOLS)
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --python $(TOOLS)/bin/python --require-hashes -r requirements/deploy.txt; \
+	else \
+	  $(TOOLS)/bin/python -m pip install --disable-pip-version-check --progress-bar off -q \
+	    --require-hashes -r requirements/deploy.txt; \
+	fi
+	@touch $@
+
+test-deploy: $(STAMP) $(TOOLS_STAMP)  ## Image, scripts, manifests, Terraform, dashboards: needs packages, see tests/deploy
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(BIN)/python -m pytest -q -m deploy tests/deploy --durations=15
 
 soak: $(STAMP)  ## Every fault five times, the long ones too; half an hour of load (IOT_SOAK_MINUTES)
 	for i in 1 2 3 4 5; do \
@@ -45,7 +61,7 @@ check: $(STAMP)  ## Format, lint, types, layers, unit tests: under a minute
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -m "not integration" -n auto --hypothesis-profile=quick
+	$(BIN)/python -m pytest -q -m "not integration and not deploy" -n auto --hypothesis-profile=quick
 
 fix: $(STAMP)  ## Format, and mend what the linter can
 	$(BIN)/ruff format .
@@ -60,9 +76,11 @@ docs: $(STAMP)  ## Write the generated reference pages again
 wheel: $(STAMP)  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
-lock: $(STAMP)  ## Resolve requirements/dev.txt again (needs uv)
+lock: $(STAMP)  ## Resolve requirements/*.txt again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --extra all --group dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --group deploy -o requirements/deploy.txt
 
 clean:  ## Remove what was built; downloads stay in the user's cache
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
