@@ -3,7 +3,7 @@
 Promise: entry points release the GIL and are cached on disk, in a directory that is named by a hash
 of all kernel sources (numba does not see a change in a helper of another file). It must not know
 what the functions do. Where the cache is kept is decided at the edge, by NUMBA_CACHE_DIR, before
-this module is imported (kernel_cache.py).
+this module is imported (kernel_cache.py); one that cannot be written is only read.
 
 With NUMBA_DISABLE_JIT=1 the same functions run as plain Python, and give the same results.
 """
@@ -18,6 +18,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.caching import UserProvidedCacheLocator
 from numba.extending import intrinsic
 
 Int = Any
@@ -29,6 +30,18 @@ R = TypeVar("R")
 _OPTIONS: Any = numba.config
 JIT: Final = not _OPTIONS.DISABLE_JIT
 _CACHE: Final = bool(_OPTIONS.CACHE_DIR)
+_IS_PREBUILT: Final = JIT and "PrebuiltKernels" in getattr(_OPTIONS, "CACHE_LOCATOR_CLASSES", "")
+
+
+class PrebuiltKernels(UserProvidedCacheLocator):  # type: ignore[misc] # numba has no types
+    """Finds kernels that were compiled before, in a directory that cannot be written.
+
+    numba's own locators refuse such a directory, even where nothing has to be written. numba makes
+    them from the name in NUMBA_CACHE_LOCATOR_CLASSES.
+    """
+
+    def ensure_cache_path(self) -> None:
+        """Nothing to be made, and nothing to be tried."""
 
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
@@ -36,7 +49,14 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
     compiled: Callable[P, R] = numba.njit(
         nogil=True, cache=_CACHE, error_model="numpy", boundscheck=False
     )(function)
+    if _IS_PREBUILT:  # a kernel that is not there is compiled in each process, and not kept
+        cache: Any = getattr(compiled, "_cache")  # noqa: B009
+        cache.save_overload = _not_saved
     return compiled
+
+
+def _not_saved(_signature: Any, _result: Any) -> None:
+    """What numba calls with a function that it has compiled."""
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:

@@ -150,6 +150,7 @@ def resolve_run(
         live=not value("quiet") and (is_terminal if live is None else live),
         quiet=value("quiet"),
         stats_interval_ns=value("stats_interval"),
+        metrics=value("metrics"),
         sources=tuple(_source(setting, command) for setting in settings.values()),
         warnings=tuple(warnings),
     )

@@ -88,6 +88,9 @@ class LiveView:
             else:
                 self._n_dropped += 1
 
+    def beat(self) -> None:
+        """Only a snapshot changes the picture."""
+
     def draw(self, snapshot: Snapshot) -> None:
         """The state of the run, in the place of the last picture."""
         self._readings = self._history.add(snapshot)

@@ -21,6 +21,7 @@ DEFAULT_PULSAR_TLS_PORT: Final = 6651
 DEFAULT_ADMIN_PORT: Final = 8080
 DEFAULT_ADMIN_TLS_PORT: Final = 8443
 DEFAULT_CLICKHOUSE_PORT: Final = 8123
+LOOPBACK: Final = "127.0.0.1"
 
 FORMS: Final = (
     "pulsar://host[:port][,host2:port], pulsar+ssl://host[:port], "
@@ -228,6 +229,35 @@ def parse_admin_url(text: str) -> str:
         )
     _host_port(text, rest, DEFAULT_ADMIN_PORT)
     return f"{scheme}://{rest}"
+
+
+def parse_listen_address(text: str) -> tuple[str, int] | None:
+    """Where to listen: host and port.
+
+    Args:
+        text: ``port``, ``host:port`` or ``[ipv6]:port``; a port alone is of the loopback interface,
+            port 0 is any that is free; ``off``: nowhere.
+
+    Returns:
+        host (without brackets) and port; None: nowhere.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    written = text.strip()
+    if written.lower() == "off":
+        return None
+    found = _AUTHORITY.fullmatch(f"{LOOPBACK}:{written}" if written.isdigit() else written)
+    host = (found["ipv6"] or found["host"]) if found else ""
+    port = (found["port"] or "") if found else ""
+    if not (found and (found["ipv6"] or _HOST.fullmatch(host))):
+        port = ""
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ConfigError(
+            f"{text!r} is not an address to listen on",
+            "write a port (8080: for this machine alone), or host:port (0.0.0.0:8080: for all)",
+        )
+    return host, int(port)
 
 
 def redacted(text: str) -> str:

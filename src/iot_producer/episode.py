@@ -27,6 +27,7 @@ from iot_producer.lane_start import LaneStart, Rest, claims_lane, lane_start
 from iot_producer.report import RunReport
 from iot_producer.run_config import RunConfig
 from iot_producer.run_result import lane_without_word, run_report
+from iot_producer.sink_counters import SinkCounters
 from iot_producer.snapshot import Snapshot
 from iot_producer.stop_requests import StopRequests, sheltered_children
 from iot_producer.view import View
@@ -151,6 +152,7 @@ class Episode:
     def _connect(self) -> bool:
         """Wait until every worker is ready, then begin; False when the episode ends before."""
         while not all(member.ready for member in self._members):
+            self._view.beat()
             self._hear(0.1)
             if self._wanted() is not Command.GO_ON:
                 return False
@@ -178,11 +180,13 @@ class Episode:
     def _watch(self) -> None:
         next_draw_ns = 0
         while any(member.result is None for member in self._members):
+            self._view.beat()
             self._hear(0.05)
             now_ns = self._clock.now_ns()
             command = self._wanted()
             if command is not Command.GO_ON and not self._stop_reason:
                 self._stop_reason = self._reason()
+                next_draw_ns = 0  # a view is to know at once
                 if self._stops.command is not Command.GO_ON:
                     self._say("info", f"{self._stop_reason}: waiting for confirmations")
             self._command(command, now_ns)
@@ -290,12 +294,14 @@ class Episode:
             hint = "it may have run out of memory" if code == -signal.SIGKILL else ""
         else:
             what = f"worker {member.number} died: exit code {code}"
+        last = member.snapshot
         lane = None
         if self._start is not None:
             now_ns = self._clock.now_ns()
             config, start_ns = self._start.config, self._start.start_ns
-            lane = lane_without_word(config, member.number, start_ns, now_ns, what)
-        raw_bytes = member.snapshot.raw_bytes if member.snapshot else 0
+            sink = SinkCounters() if last is None else last.sink
+            lane = lane_without_word(config, member.number, start_ns, now_ns, what, sink)
+        raw_bytes = 0 if last is None else last.raw_bytes
         error = IotProducerError(what, hint)
         member.result = Result(lane, raw_bytes, error)
         self._take(error)
@@ -310,7 +316,8 @@ class Episode:
         if snapshots:
             if self._before is not None:
                 snapshots.append(self._before)
-            merged = replace(Snapshot.merge(snapshots), lane=self._lane)
+            ends = self._wanted() is not Command.GO_ON
+            merged = replace(Snapshot.merge(snapshots), lane=self._lane, is_draining=ends)
             self._show(lambda: self._view.draw(merged))
 
     def _say(self, level: str, text: str) -> None:

@@ -2,8 +2,9 @@
 
 Promise: a kernel that is found in the directory was compiled from exactly these sources, by this
 numba, for this Python (numba itself does not notice a change in a helper of another file). A
-directory that cannot be written never stops a run: there is another one, or no cache. It must not
-import numba or numpy: it decides before they are imported, and ``--help`` has no time for them.
+directory that cannot be written never stops a run: there is another one, or no cache; and where it
+was set by hand, as in a container image, what it holds is used as it is. It must not import numba
+or numpy: it decides before they are imported, and ``--help`` has no time for them.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ KERNEL_MODULES: Final = (
 VARIABLE: Final = "NUMBA_CACHE_DIR"
 """The environment variable that numba reads when it is imported."""
 
+LOCATORS: Final = "NUMBA_CACHE_LOCATOR_CLASSES"
+"""Another one: the classes that may find a function's cache."""
+PREBUILT: Final = "iot_producer.compiled.PrebuiltKernels"
+"""The one for a directory that cannot be written: numba's own refuse it, be it full of kernels."""
+
 TEXT_KERNEL: Final = "json_rows.write_rows"
 """Writes records as text: for files, standard output, preview."""
 ENTRY_KERNELS: Final = {"lz4": "entry_lz4.write_lz4_entry"}
@@ -92,8 +98,9 @@ def prepare(cache_dir: Path, environ: MutableMapping[str, str]) -> Path | None:
 
     Sets NUMBA_CACHE_DIR to the first directory that can be written: below ``cache_dir``, else below
     the directory for temporary files. Directories of older kernels beside it are removed. Nothing
-    is changed if the variable is set already: by the user, who then answers for stale kernels, or
-    by the process that started this one.
+    is changed if the variable is set already: by the user, who then answers for stale kernels, by
+    the process that started this one, or by a container image, whose file system may be read-only:
+    then numba is told to read and never to write.
 
     Args:
         cache_dir: the tool's cache directory; it need not exist.
@@ -104,7 +111,10 @@ def prepare(cache_dir: Path, environ: MutableMapping[str, str]) -> Path | None:
         each process then (compiled.py caches only if the variable is set).
     """
     if environ.get(VARIABLE):
-        return Path(environ[VARIABLE])
+        given = Path(environ[VARIABLE])
+        if not environ.get(LOCATORS) and not _made_writable(given):
+            environ[LOCATORS] = PREBUILT
+        return given
     name = kernel_hash()
     temporary = Path(environ.get("TMPDIR") or "/tmp") / f"iot-producer-{os.getuid()}"  # noqa: S108
     for base in (cache_dir / "kernels", temporary / "kernels"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from iot_producer.latency import Latencies
 from iot_producer.outcome import LaneRanges, TallySnapshot
 from iot_producer.report_text import taken, text_or_none
+from iot_producer.sink_counters import SinkCounters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +30,7 @@ class LaneReport:
         blocks: with rate ``max`` only, int64 of shape (n_blocks, 2): number of messages and start
             (nanoseconds since the epoch) of each block in order; None for planned times.
         error: what ended the lane early; None: nothing did.
+        sink: what its sink counted.
 
     Raises:
         ValueError: tally, ranges and blocks do not agree.
@@ -40,6 +42,7 @@ class LaneReport:
     latencies: Latencies = field(default_factory=Latencies.empty)
     blocks: NDArray[np.int64] | None = None
     error: str | None = None
+    sink: SinkCounters = SinkCounters()
 
     def __post_init__(self) -> None:
         self.ranges.check(self.tally)
@@ -59,6 +62,7 @@ class LaneReport:
             "latencies": self.latencies.to_dict(),
             "blocks": None if self.blocks is None else self.blocks.tolist(),
             "error": self.error,
+            "sink": self.sink.to_dict(),
         }
 
     @classmethod
@@ -71,6 +75,8 @@ class LaneReport:
             Latencies.from_dict(taken(table, "latencies", dict)),
             None if table.get("blocks") is None else _blocks_of(taken(table, "blocks", list)),
             text_or_none(table, "error"),
+            # Reports of before it was counted have none.
+            SinkCounters.from_dict(taken(table, "sink", dict)) if "sink" in table else SinkCounters(),
         )
 
     def __eq__(self, other: object) -> bool:

@@ -51,6 +51,9 @@ class LogView:
         """News, as a line."""
         self._lines.say(level, text)
 
+    def beat(self) -> None:
+        """Nothing to tell."""
+
     def draw(self, snapshot: Snapshot) -> None:
         """A line, if one is due: the first an interval after the first snapshot."""
         self._lines.at_ns = snapshot.at_ns
@@ -110,6 +113,9 @@ class QuietView:
         """News, if it is bad."""
         if level != "info":
             self._lines.say(level, text)
+
+    def beat(self) -> None:
+        """Nothing to tell."""
 
     def draw(self, snapshot: Snapshot) -> None:
         """Nothing is shown."""

@@ -31,6 +31,7 @@ class Kind(Enum):
     TEXT = "TEXT"
     DESTINATION = "URL"
     ADMIN_URL = "http[s]://HOST:PORT"
+    LISTEN = "[HOST:]PORT|off"
     TOPIC = "TOPIC"
     NUMBER = "N"
     RATE = "RATE|max"

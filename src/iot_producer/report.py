@@ -30,6 +30,7 @@ from iot_producer.report_text import (
     taken,
     text_or_none,
 )
+from iot_producer.sink_counters import SinkCounters
 from iot_producer.snapshot import Interval, Snapshot
 
 __all__ = [
@@ -137,6 +138,11 @@ class RunReport:
         return self.raw_bytes + sum(report.raw_bytes for report in self.earlier)
 
     @property
+    def sink(self) -> SinkCounters:
+        """What the sinks of all lanes of all episodes counted."""
+        return SinkCounters.merge(lane.sink for lane in self._all_lanes)
+
+    @property
     def n_stored_before(self) -> int:
         """Messages that were not sent since they were stored already, by the lane's last run."""
         reasons = (lane.ranges.not_sent_reasons for lane in self._all_lanes)
@@ -155,7 +161,7 @@ class RunReport:
     def to_json(self) -> str:
         """The report as JSON text: an object of one line a member, ranges and blocks on one line.
 
-        ``summary`` and ``checksum`` are derived; a reader recomputes them.
+        ``summary``, ``sink`` and ``checksum`` are derived; a reader recomputes them.
         """
         body = {
             "kind": KIND,
@@ -178,6 +184,7 @@ class RunReport:
             "tally": self.tally.to_dict(),
             "raw_bytes": self.raw_bytes,
             "n_warm_up": self.n_warm_up,
+            "sink": self.sink.to_dict(),
             "summary": {
                 "lag": _summary(latencies.lag),
                 "service": _summary(latencies.service),

@@ -70,6 +70,7 @@ class RunConfig:
         live: whether to draw the live view.
         quiet: no log lines but warnings and errors.
         stats_interval_ns: time between log lines.
+        metrics: host and port where metrics are served; None: nowhere.
         sources: each setting of the run, in the order of the help.
         warnings: sentences to print once.
         lane: number of the lane that was claimed from the broker; None: not Pulsar, or the shard
@@ -109,6 +110,7 @@ class RunConfig:
     live: bool
     quiet: bool
     stats_interval_ns: int
+    metrics: tuple[str, int] | None = None
     sources: tuple[Source, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
     lane: int | None = None

@@ -52,6 +52,16 @@ PART_BLOCKS: Final = 1 << 17
 """A part of the journal that has so many blocks is full: about 600 kB."""
 TOPIC_ENDING: Final = "-runs"
 
+_LEFT_OUT: Final = (
+    "checksum",
+    "summary",
+    "sink",
+    "tally",
+    "machine",
+    "config",
+    "lanes",
+    "earlier",
+)
 _NO_LATENCIES: Final = Latencies.empty().to_dict()
 
 
@@ -187,7 +197,7 @@ def _text_of(entry: LaneEntry, part: int, first_block: int) -> bytes:
     blocks = None if lane.blocks is None else lane.blocks.reshape(-1, 2)
     run = replace(head.run, machine={}, config={}, lanes=())
     report = _report_body(run)
-    for left_out in ("checksum", "summary", "tally", "machine", "config", "lanes", "earlier"):
+    for left_out in _LEFT_OUT:
         del report[left_out]
     table = replace(lane, blocks=None).to_dict()
     del table["latencies"], table["blocks"]

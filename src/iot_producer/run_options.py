@@ -366,4 +366,15 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         "Time between log lines with the state of the run.",
         default="10s",
     ),
+    Option(
+        "metrics",
+        ("--metrics",),
+        "IOT_PRODUCER_METRICS",
+        "output.metrics",
+        Kind.LISTEN,
+        Group.OUTPUT,
+        "Serve /metrics for Prometheus, /healthz and /readyz there; a port alone is for this "
+        "machine only, 0.0.0.0:PORT for all.",
+        default_note="off",
+    ),
 )

@@ -7,6 +7,7 @@ This module must not know processes, and reads no clock: moments are passed in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -21,10 +22,18 @@ from iot_producer.ranges import RangeSet
 from iot_producer.report import LaneReport, RunReport, iso_time
 from iot_producer.run_config import RunConfig
 from iot_producer.schedule import MaxRate
+from iot_producer.sink_counters import SinkCounters
+
+_NOTHING: Final = SinkCounters()
 
 
 def lane_without_word(
-    config: RunConfig, worker: int, start_ns: int, now_ns: int, error: str
+    config: RunConfig,
+    worker: int,
+    start_ns: int,
+    now_ns: int,
+    error: str,
+    sink: SinkCounters = _NOTHING,
 ) -> LaneReport | None:
     """What is known of a lane whose worker died: what was due may have been sent.
 
@@ -34,6 +43,7 @@ def lane_without_word(
         start_ns: the plan's start, ns since the epoch.
         now_ns: when it was found dead, ns since the epoch.
         error: how it died.
+        sink: what its sink had counted when it was last heard of.
 
     Returns:
         The report; None at the maximum rate, where only the worker knew what was due when.
@@ -43,7 +53,8 @@ def lane_without_word(
     lane = lane_spec_of(config, worker)
     n_due = Plan(config.fleet, lane, config.schedule, start_ns).n_due(now_ns)
     ranges = LaneRanges(unconfirmed=RangeSet([(0, n_due)]))
-    return LaneReport(lane.index, TallySnapshot(scheduled=n_due, sent=n_due), ranges, error=error)
+    tally = TallySnapshot(scheduled=n_due, sent=n_due)
+    return LaneReport(lane.index, tally, ranges, error=error, sink=sink)
 
 
 def run_report(

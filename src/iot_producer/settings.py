@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
-from iot_producer.destination import parse_admin_url, parse_topic
+from iot_producer.destination import parse_admin_url, parse_listen_address, parse_topic
 from iot_producer.errors import ConfigError
 from iot_producer.options import (
     BY_KEY,
@@ -89,8 +89,9 @@ def settle(
     """The settings of a command by name.
 
     Values are by kind: numbers and sizes (bytes) ``int``; rates `Fraction` a second or the text
-    ``max``; durations ``int`` ns; ``never`` and ``now`` None; start ``int`` ns since the epoch;
-    shard a pair of ints; switches ``bool``; all others ``str``, topics in full.
+    ``max``; durations ``int`` ns; ``never``, ``now`` and ``off`` None; start ``int`` ns since the
+    epoch; shard a pair of ints; where to listen a host and a port; switches ``bool``; all others
+    ``str``, topics in full.
 
     Args:
         command: one of `options.COMMANDS`.
@@ -320,6 +321,11 @@ def _read_admin_url(option: Option, written: Any, origin: str) -> str:
     return at(origin, parse_admin_url, _read_text(option, written, origin))
 
 
+def _read_listen(option: Option, written: Any, origin: str) -> tuple[str, int] | None:
+    text = str(written) if type(written) is int else _read_text(option, written, origin)
+    return at(origin, parse_listen_address, text)
+
+
 def at(origin: str, parse: Callable[..., _T], *values: Any) -> _T:
     """Call ``parse``, and name the place where its values were written if it cannot read them."""
     try:
@@ -339,6 +345,7 @@ _READERS: Final[dict[Kind, Callable[[Option, Any, str], Any]]] = {
     Kind.PATH: _read_text,
     Kind.SECRET: _read_text,
     Kind.ADMIN_URL: _read_admin_url,
+    Kind.LISTEN: _read_listen,
     Kind.TOPIC: _read_topic,
     Kind.NUMBER: _read_number,
     Kind.RATE: _read_rate,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from iot_producer.latency import Latencies
 from iot_producer.outcome import TallySnapshot
+from iot_producer.sink_counters import SinkCounters
 
 _NS_PER_S = 1_000_000_000
 
@@ -77,6 +78,8 @@ class Snapshot:
         lag_now_ns: how long the oldest overdue message has waited; of many lanes the longest.
         latencies: histograms since the start.
         lane: number of the lane that the pod claimed from the broker; None: none was.
+        sink: what the sinks counted since the start.
+        is_draining: it was asked to end; nothing more is scheduled.
     """
 
     at_ns: int
@@ -87,6 +90,8 @@ class Snapshot:
     lag_now_ns: int = 0
     latencies: Latencies = field(default_factory=Latencies.empty)
     lane: int | None = None
+    sink: SinkCounters = SinkCounters()
+    is_draining: bool = False
 
     @staticmethod
     def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
@@ -107,6 +112,8 @@ class Snapshot:
             max(part.lag_now_ns for part in parts),
             Latencies.merge(part.latencies for part in parts),
             next((part.lane for part in parts if part.lane is not None), None),
+            SinkCounters.merge(part.sink for part in parts),
+            any(part.is_draining for part in parts),
         )
 
     def since(self, earlier: Snapshot) -> Interval:

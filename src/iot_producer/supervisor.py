@@ -115,7 +115,15 @@ def _snapshot_of(reports: Sequence[RunReport], now_ns: int) -> Snapshot | None:
     if not reports:
         return None
     total = replace(reports[-1], earlier=tuple(reports[:-1]))
-    return Snapshot(now_ns, 0, 0.0, total.tally, total.total_raw_bytes, latencies=total.latencies)
+    return Snapshot(
+        now_ns,
+        0,
+        0.0,
+        total.tally,
+        total.total_raw_bytes,
+        latencies=total.latencies,
+        sink=total.sink,
+    )
 
 
 def run_load(config: RunConfig, view: View, clock: Clock | None = None) -> Outcome:

@@ -19,6 +19,10 @@ class View(Protocol):
         """One sentence of news: ``level`` is ``info``, ``warning`` or ``error``."""
         ...
 
+    def beat(self) -> None:
+        """The run goes on: several times a second, also while there is nothing to draw yet."""
+        ...
+
     def draw(self, snapshot: Snapshot) -> None:
         """The state of the run; several times a second, merged over all lanes."""
         ...

@@ -153,6 +153,7 @@ class Worker:
             self._latencies(),
             self._blocks(),
             None if error is None else error.message,
+            self._sink.counters(),
         )
         if self._journal is not None:
             self._journal.publish(report)
@@ -164,7 +165,14 @@ class Worker:
         Those that are due, and neither, are not in it: the next report has them.
         """
         tally, ranges = settled(self._tally)
-        return LaneReport(self._config.lane, tally, ranges, Latencies.empty(), self._blocks())
+        return LaneReport(
+            self._config.lane,
+            tally,
+            ranges,
+            Latencies.empty(),
+            self._blocks(),
+            sink=self._sink.counters(),
+        )
 
     def snapshot(self) -> Snapshot:
         """The state of the lane now."""
@@ -177,6 +185,7 @@ class Worker:
             self._raw_bytes,
             self._lag_ns(now_ns),
             self._latencies(),
+            sink=self._sink.counters(),
         )
 
     def _send_all(self) -> None:

@@ -73,6 +73,7 @@ class Pod:
         self.config = config(**flags)
         self.said: list[tuple[str, str]] = []
         self.drawn: list[Snapshot] = []
+        self.n_beats = 0
         self.opened: list[tuple[int, Open]] = []
         self.began: list[tuple[int, Go]] = []
         self._run = run
@@ -91,6 +92,9 @@ class Pod:
 
     def say(self, level: str, text: str) -> None:
         self.said.append((level, text))
+
+    def beat(self) -> None:
+        self.n_beats += 1
 
     def draw(self, snapshot: Snapshot) -> None:
         self.drawn.append(snapshot)

@@ -65,6 +65,8 @@ class Producer:
         trouble: what keeps it from that; empty when nothing does.
         failure: why it has ended for good; None: it has not.
         n_maybe_duplicated: messages that may be stored twice, for want of deduplication.
+        n_reconnects: how often it came back.
+        wire_bytes: of the entries that were handed to connections, those sent again included.
         max_message_bytes: largest entry that its broker takes.
     """
 
@@ -77,6 +79,8 @@ class Producer:
         self.trouble = ""
         self.failure: IotProducerError | None = None
         self.n_maybe_duplicated = 0
+        self.n_reconnects = 0
+        self.wire_bytes = 0
         self.max_message_bytes = 0
         self._client = client
         self._config = config
@@ -211,6 +215,7 @@ class Producer:
 
     def _write(self, entry: Outgoing) -> None:
         assert self._connection is not None
+        self.wire_bytes += len(entry.parcel.frame)
         self._connection.write(entry.parcel)
 
     def _take_receipt(self, receipt: Any) -> None:
@@ -349,6 +354,7 @@ class Producer:
         n_twice = sum(entry.n_messages for entry in sent)
         if last_id < 0:
             self.n_maybe_duplicated += n_twice
+        self.n_reconnects += 1
         self._set_ready()
         for entry in self._pending:
             self._write(entry)

@@ -28,7 +28,7 @@ from iot_producer.fleet import Fleet
 from iot_producer.lane import LaneSpec
 from iot_producer.sinks.clickhouse_client import ClickHouseConfig, connect, failure
 from iot_producer.sinks.clickhouse_table import prepare
-from iot_producer.sinks.sink import Receipt, Sent
+from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 NS_PER_S: Final = 1_000_000_000
 _QUEUE_INSERTS: Final = 4
@@ -138,6 +138,9 @@ class ClickHouseSink:
             self._flushing = False
             if self._error is not None:
                 raise self._error
+
+    def counters(self) -> SinkCounters:
+        return SinkCounters()
 
     def close(self) -> None:
         """Wait for the insert under way, if any, and drop what is still gathered."""

@@ -24,7 +24,7 @@ from iot_producer.fleet import Fleet
 from iot_producer.lane import LaneSpec
 from iot_producer.sinks.output import OutputFiles, OutputPart
 from iot_producer.sinks.receipt_queue import NS_PER_S, ReceiptQueue
-from iot_producer.sinks.sink import Receipt, Sent
+from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 GATHER_BYTES: Final = 256 * 1024
 GATHER_NS: Final = 500_000_000
@@ -117,6 +117,9 @@ class JsonFileSink:
         self._write_gathered()
         if self._part is not None:
             self._part.sync()
+
+    def counters(self) -> SinkCounters:
+        return SinkCounters()
 
     def close(self) -> None:
         """Write what is gathered; the file gets its final name, unless it was never used.

@@ -17,7 +17,7 @@ from iot_producer.clock import Clock
 from iot_producer.encoders.json_rows import JsonEncoder
 from iot_producer.errors import UnreachableError
 from iot_producer.fleet import Fleet
-from iot_producer.sinks.sink import Receipt, Sent
+from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 NS_PER_S = 1_000_000_000
 
@@ -120,6 +120,9 @@ class MemorySink:
         """Wait for what is held back: until it was released, that is, to the time-out."""
         if self._held and timeout_s > 0:
             self._clock.sleep_until(self._clock.now_ns() + round(timeout_s * NS_PER_S))
+
+    def counters(self) -> SinkCounters:
+        return SinkCounters()
 
     def close(self) -> None:
         """Held receipts will never come."""

@@ -13,7 +13,7 @@ from iot_producer.clock import Clock
 from iot_producer.encoders.json_rows import JsonEncoder
 from iot_producer.fleet import Fleet
 from iot_producer.sinks.receipt_queue import ReceiptQueue
-from iot_producer.sinks.sink import Receipt, Sent
+from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 
 class NullSink:
@@ -49,6 +49,9 @@ class NullSink:
 
     def drain(self, timeout_s: float) -> None:
         """Nothing is buffered."""
+
+    def counters(self) -> SinkCounters:
+        return SinkCounters()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -23,7 +23,7 @@ from iot_producer.fleet import Fleet
 from iot_producer.lane import LaneSpec
 from iot_producer.sinks.output import OutputFiles, OutputPart
 from iot_producer.sinks.receipt_queue import ReceiptQueue
-from iot_producer.sinks.sink import Receipt, Sent
+from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 GROUP_ROWS: Final = 65_536
 
@@ -137,6 +137,9 @@ class ParquetFileSink:
         self._is_used = True
         if self._queue.n_waiting:
             self._complete()
+
+    def counters(self) -> SinkCounters:
+        return SinkCounters()
 
     def close(self) -> None:
         """Complete the file, if there is one under way; one that was never used vanishes.

@@ -47,7 +47,7 @@ from iot_producer.pulsar.partition_producer import (
 )
 from iot_producer.pulsar.security import NO_SECURITY, SecurityConfig
 from iot_producer.schema import DEVICE_TYPES
-from iot_producer.sinks.sink import Receipt, Sent
+from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 _MESSAGE_BYTES: Final = MAX_RECORD_BYTES + 128  # with its key, properties and times
 _NS_PER_S: Final = 1_000_000_000
@@ -241,6 +241,11 @@ class PulsarSink:
             if left_s <= 0:
                 return
             self._take_arrived(min(left_s, _SLICE_S))
+
+    def counters(self) -> SinkCounters:
+        """Only what the client tells: ids of an earlier run that the broker has kept."""
+        knows_ids = any(producer.stored_id >= 0 for producer in self._producers)
+        return SinkCounters(deduplicates=True if knows_ids else None)
 
     def close(self) -> None:
         if not self._closed:

@@ -36,7 +36,7 @@ from iot_producer.pulsar.producer import Outgoing, Producer, ProducerConfig
 from iot_producer.pulsar.routing import grouped
 from iot_producer.pulsar.topic_producers import Topic, TopicProducers, open_producers
 from iot_producer.sinks.pulsar_native_config import NativePulsarConfig
-from iot_producer.sinks.sink import Receipt, Sent
+from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 __all__ = ["NativePulsarConfig", "NativePulsarSink"]
 
@@ -203,6 +203,15 @@ class NativePulsarSink:
             if left_s <= 0:
                 return
             self._take_arrived(min(left_s, _SLICE_S))
+
+    def counters(self) -> SinkCounters:
+        producers = self._topic.producers
+        return SinkCounters(
+            sum(producer.wire_bytes for producer in producers),
+            sum(producer.n_reconnects for producer in producers),
+            self.n_maybe_duplicated,
+            self.deduplicates,
+        )
 
     def close(self) -> None:
         if self._is_closed:

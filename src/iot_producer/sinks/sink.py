@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iot_producer.blocks import Block
+from iot_producer.sink_counters import SinkCounters
+
+__all__ = ["Receipt", "Sent", "Sink", "SinkCounters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,13 @@ class Sink(Protocol):
         """Push out what is buffered; wait up to ``timeout_s`` until every block has its receipt.
 
         The receipts are fetched with :meth:`receipts` afterwards.
+        """
+        ...
+
+    def counters(self) -> SinkCounters:
+        """What it has counted since it was opened; zero where it has nothing to count.
+
+        Asked several times a second, also after :meth:`close`.
         """
         ...
 

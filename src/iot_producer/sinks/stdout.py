@@ -19,7 +19,7 @@ from iot_producer.errors import ConfigError, DestinationError
 from iot_producer.fleet import Fleet
 from iot_producer.sinks.output import refused
 from iot_producer.sinks.receipt_queue import ReceiptQueue
-from iot_producer.sinks.sink import Receipt, Sent
+from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 STDOUT: Final = 1
 
@@ -82,6 +82,9 @@ class StdoutSink:
 
     def drain(self, timeout_s: float) -> None:
         """Nothing is buffered."""
+
+    def counters(self) -> SinkCounters:
+        return SinkCounters()
 
     def close(self) -> None:
         """The descriptor stays open: it is not ours."""
