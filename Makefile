@@ -81,6 +81,10 @@ lock: $(STAMP)  ## Resolve requirements/*.txt again (needs uv)
 	  --no-header --extra all --group dev pyproject.toml -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --group deploy -o requirements/deploy.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header pyproject.toml -o requirements/runtime.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --group image -o requirements/image-build.txt
 
 clean:  ## Remove what was built; downloads stay in the user's cache
 	rm -rf $(VENV) $(TOOLS) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -33,7 +33,7 @@ _CACHE: Final = bool(_OPTIONS.CACHE_DIR)
 _IS_PREBUILT: Final = JIT and "PrebuiltKernels" in getattr(_OPTIONS, "CACHE_LOCATOR_CLASSES", "")
 
 
-class PrebuiltKernels(UserProvidedCacheLocator):  # type: ignore[misc] # numba has no types
+class PrebuiltKernels(UserProvidedCacheLocator):
     """Finds kernels that were compiled before, in a directory that cannot be written.
 
     numba's own locators refuse such a directory, even where nothing has to be written. numba makes

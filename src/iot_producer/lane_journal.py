@@ -35,11 +35,17 @@ class LaneJournal(RunsJournal):
         config: the run, with the number of its lane.
         worker: number of the worker in this pod, from 0.
         clock: stamps.
-        say: is told once when the topic cannot be written.
+        say: is told once when the topic cannot be written, and by worker 0 that the broker does not
+            deduplicate.
     """
 
     def __init__(self, config: RunConfig, worker: int, clock: Clock, say: Say) -> None:
-        topic = RunsTopicConfig(_connection(config), config.destination.topic, config.admin_url)
+        topic = RunsTopicConfig(
+            _connection(config),
+            config.destination.topic,
+            config.admin_url,
+            checks_deduplication=worker == 0,
+        )
         self._producer_name = producer_name(config, worker)
         self._has_begun = False
         super().__init__(topic, self._producer_name, clock, say)

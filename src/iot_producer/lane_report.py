@@ -42,7 +42,7 @@ class LaneReport:
     latencies: Latencies = field(default_factory=Latencies.empty)
     blocks: NDArray[np.int64] | None = None
     error: str | None = None
-    sink: SinkCounters = SinkCounters()
+    sink: SinkCounters = field(default_factory=SinkCounters)
 
     def __post_init__(self) -> None:
         self.ranges.check(self.tally)
@@ -76,7 +76,9 @@ class LaneReport:
             None if table.get("blocks") is None else _blocks_of(taken(table, "blocks", list)),
             text_or_none(table, "error"),
             # Reports of before it was counted have none.
-            SinkCounters.from_dict(taken(table, "sink", dict)) if "sink" in table else SinkCounters(),
+            SinkCounters.from_dict(taken(table, "sink", dict))
+            if "sink" in table
+            else SinkCounters(),
         )
 
     def __eq__(self, other: object) -> bool:

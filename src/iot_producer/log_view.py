@@ -14,6 +14,7 @@ from typing import Final
 from iot_producer import figures
 from iot_producer.latency import Histogram, Latencies
 from iot_producer.report import RunReport, iso_time
+from iot_producer.sink_counters import SinkCounters
 from iot_producer.snapshot import Interval, Snapshot
 
 _PERCENTS: Final = (50.0, 99.0)
@@ -224,6 +225,7 @@ def _stats_fields(snapshot: Snapshot, interval: Interval) -> dict[str, object]:
         "raw_bytes_per_s": round(interval.raw_bytes_per_s),
         **snapshot.tally.to_dict(),
         "raw_bytes": snapshot.raw_bytes,
+        **_sink_fields(snapshot.sink),
         "lag_now_ms": _ms(snapshot.lag_now_ns),
         **_latency_fields(interval.latencies),
     }
@@ -239,7 +241,16 @@ def _end_fields(report: RunReport) -> dict[str, object]:
         "complete": report.is_complete,
         **report.tally.to_dict(),
         "raw_bytes": report.total_raw_bytes,
+        **_sink_fields(report.sink),
         **_latency_fields(report.latencies),
+    }
+
+
+def _sink_fields(sink: SinkCounters) -> dict[str, object]:
+    return {
+        "wire_bytes": sink.wire_bytes,
+        "reconnects": sink.n_reconnects,
+        "maybe_duplicated": sink.n_maybe_duplicated,
     }
 
 

@@ -25,6 +25,7 @@ def pages() -> dict[str, str]:
         "commands.md": _commands(),
         "fields.md": _fields(),
         "log-lines.md": _log_lines(),
+        "metrics.md": _metrics(),
     }
 
 
@@ -72,6 +73,13 @@ def _log_lines() -> str:
         listed = ", ".join(f"`{key}`" for key in keys)
         parts.append(f"## `{event}`\n\n{listed}\n")
     return "\n".join(parts)
+
+
+def _metrics() -> str:
+    from iot_producer.metrics.catalogue import markdown_metrics
+    from iot_producer.metrics.health import BEAT_NS, READY_NS
+
+    return markdown_metrics(BEAT_NS / 1e9, READY_NS / 1e9)
 
 
 def main() -> None:

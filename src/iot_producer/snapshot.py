@@ -90,7 +90,7 @@ class Snapshot:
     lag_now_ns: int = 0
     latencies: Latencies = field(default_factory=Latencies.empty)
     lane: int | None = None
-    sink: SinkCounters = SinkCounters()
+    sink: SinkCounters = field(default_factory=SinkCounters)
     is_draining: bool = False
 
     @staticmethod

@@ -1,6 +1,6 @@
 """The end of a run in a few lines that a newcomer understands.
 
-Promise: at most seventeen lines, the verdict first; the counts are shown as the law that they obey,
+Promise: at most eighteen lines, the verdict first; the counts are shown as the law that they obey,
 and everything that was not confirmed with its reason. It must not know where the text goes.
 """
 
@@ -89,6 +89,9 @@ def _lines(report: RunReport, path: Path | str | None) -> list[Line]:
     if tally.not_sent > report.n_stored_before:
         reasons = _reasons(lane.ranges.not_sent_reasons for lane in _lanes(report))
         lines.append(_row("Not sent", f"{tally.not_sent:,}: {reasons}", "yellow"))
+    if report.sink.n_maybe_duplicated:
+        text = "sent again, without deduplication on the topic; they may be there twice"
+        lines.append(_row("May be twice", f"{report.sink.n_maybe_duplicated:,}: {text}", "yellow"))
     if report.error is not None:
         lines.append(_row("Error", figures.one_line(report.error), "red"))
     lines.append(_row("Report", _report_words(report, path)))
@@ -178,7 +181,9 @@ def _rate_words(report: RunReport, tally: TallySnapshot) -> str:
     if target:
         text += f" of {figures.rate(target)} planned ({figures.percent(round(per_s / target, 3))})"
     n_bytes = report.total_raw_bytes
-    return f"{text}, {figures.megabytes_per_s(n_bytes / length_s)}, {figures.size(n_bytes)}"
+    text += f", {figures.megabytes_per_s(n_bytes / length_s)}, {figures.size(n_bytes)}"
+    n_wire = report.sink.wire_bytes
+    return f"{text} ({figures.size(n_wire)} on the wire)" if n_wire else text
 
 
 def _target_per_s(report: RunReport, tally: TallySnapshot) -> float | None:

@@ -115,11 +115,12 @@ def _snapshot_of(reports: Sequence[RunReport], now_ns: int) -> Snapshot | None:
     if not reports:
         return None
     total = replace(reports[-1], earlier=tuple(reports[:-1]))
+    tally = total.tally
     return Snapshot(
         now_ns,
         0,
         0.0,
-        total.tally,
+        replace(tally, skipped=tally.not_sent),  # what was overdue then stays unsent
         total.total_raw_bytes,
         latencies=total.latencies,
         sink=total.sink,

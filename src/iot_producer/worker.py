@@ -211,9 +211,7 @@ class Worker:
                 self._next_snapshot_ns = now_ns + self._config.snapshot_interval_ns
                 self._publish(self.snapshot())
             if block is None:
-                if not self._feed.is_done(first):
-                    wake_ns = min(self._feed.wake_ns(first), now_ns + NAP_NS)
-                    self._clock.sleep_until(wake_ns)
+                self._rest(now_ns)
             elif now_ns - block.start_ns > self._config.max_lag_ns and self._gives_up(now_ns):
                 continue
             else:
@@ -222,7 +220,16 @@ class Worker:
                         self._tally.skip(part.first, part.stop, STORED_BEFORE)
                     else:
                         self._send(part)
+                self._rest(self._clock.now_ns())
         self._tally.schedule_to(self._feed.n_due(self._clock.now_ns()))
+
+    def _rest(self, now_ns: int) -> None:
+        """Sleep until the next block is complete, or it is time to look at commands."""
+        first = self._tally.next
+        if not self._feed.is_done(first):
+            wake_ns = min(self._feed.wake_ns(first), now_ns + NAP_NS)
+            if wake_ns > now_ns:
+                self._clock.sleep_until(wake_ns)
 
     def _gives_up(self, now_ns: int) -> bool:
         """What is later than the largest lag: dropped, or the end of the run."""

@@ -174,6 +174,21 @@ def test_closing_twice_is_closing_once(case: Case, tmp_path: Path, clock: Manual
 
 
 @each_sink
+def test_it_counts_what_it_may_and_says_so_after_its_end(
+    case: Case, tmp_path: Path, clock: ManualClock
+) -> None:
+    sink = case.open(tmp_path, clock)
+    before = sink.counters()
+    assert (before.wire_bytes, before.n_reconnects, before.n_maybe_duplicated) == (0, 0, 0)
+    sent = send_all(sink, in_one_range(), clock)
+    sink.drain(DRAIN_S)
+    sink.close()
+    after = sink.counters()
+    assert 0 <= after.wire_bytes <= sum(each.raw_bytes for each in sent)
+    assert (after.n_reconnects, after.n_maybe_duplicated) == (0, 0)
+
+
+@each_sink
 def test_a_run_without_messages_ends_well(case: Case, tmp_path: Path, clock: ManualClock) -> None:
     sink = case.open(tmp_path, clock)
     assert list(sink.receipts()) == []

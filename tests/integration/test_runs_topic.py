@@ -172,6 +172,28 @@ def test_a_topic_that_cannot_be_written_costs_one_warning(
     assert entry.lane.tally.confirmed == 10
 
 
+@pytest.mark.parametrize("deduplicates", [True, False])
+def test_a_namespace_that_does_not_deduplicate_is_said_once(
+    broker: StackStatus, deduplicates: bool
+):
+    admin = PulsarAdmin(broker.admin_url)
+    namespace = f"public/dedup-{uuid4().hex[:8]}"
+    admin.call("PUT", f"/admin/v2/namespaces/{namespace}")
+    admin.set_deduplication(namespace, deduplicates)
+    topic = f"persistent://{namespace}/t"
+    said: list[str] = []
+    config = RunsTopicConfig(connection(broker), topic, checks_deduplication=True)
+    kept = RunsJournal(config, "iot-producer-0", SystemClock(), said.append)
+    assert kept.begin(head_of(), PATIENCE_S)
+    for n in (10, 20):
+        kept.publish(entry_of(head_of(), n).lane)
+    assert kept.close(PATIENCE_S)
+    words = [text.split(": messages that are on their way")[0] for text in said]
+    assert words == ([] if deduplicates else [f"{namespace} does not deduplicate"])
+    (entry,) = read(broker, topic)
+    assert entry.lane.tally.confirmed == 20
+
+
 def test_what_was_said_is_there_after_compaction(broker: StackStatus, topic: str):
     kept = journal(broker, topic)
     head = head_of()

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iot_producer.config import resolve_run
-from iot_producer.destination import parse_destination, parse_topic
+from iot_producer.destination import parse_destination, parse_listen_address, parse_topic
 from iot_producer.errors import ConfigError
 from iot_producer.options import Kind, Option, options_of
 from iot_producer.settings import Level, settle
@@ -18,6 +18,7 @@ _THREE: dict[Kind, tuple[str, str, str]] = {
     Kind.TEXT: ("a", "b", "c"),
     Kind.DESTINATION: ("pulsar://a", "pulsar://b", "pulsar://c"),
     Kind.ADMIN_URL: ("http://a", "http://b", "http://c"),
+    Kind.LISTEN: ("1", "h:2", "off"),
     Kind.TOPIC: ("a", "b", "c"),
     Kind.NUMBER: ("1", "2", "3"),
     Kind.RATE: ("1", "2", "max"),
@@ -63,6 +64,9 @@ def test_any_text_is_a_destination_or_a_config_error(text: str) -> None:
         assert parse_destination(destination.url).scheme is destination.scheme
     with contextlib.suppress(ConfigError):
         assert parse_topic(parse_topic(text)) == parse_topic(text)
+    with contextlib.suppress(ConfigError):
+        where = parse_listen_address(text)
+        assert where is None or 0 <= where[1] <= 65535
 
 
 @given(

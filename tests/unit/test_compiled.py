@@ -3,8 +3,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from iot_producer.kernel_cache import PREBUILT
 
 PROGRAM = """
 import numpy as np
@@ -72,3 +75,35 @@ def test_entry_points_release_the_gil_and_are_cached():
     assert count_latencies.targetoptions["nogil"]  # type: ignore[attr-defined]
     stats = count_latencies.stats  # type: ignore[attr-defined]
     assert str(stats.cache_path).startswith(os.environ["NUMBA_CACHE_DIR"])
+
+
+PREBUILT_PROGRAM = """
+import numpy as np
+from iot_producer.latency import empty_counts
+from iot_producer.latency_counts import count_latency
+count_latency(empty_counts(), 1, 1)
+stats = count_latency.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+def test_prebuilt_kernels_are_found_and_none_is_added(tmp_path: Path):
+    """Without a try to write: root may write everywhere, and a read-only pod nowhere."""
+
+    def said(**env: str) -> str:
+        variables = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kernels"), **env}
+        done = subprocess.run(
+            [sys.executable, "-c", PREBUILT_PROGRAM],
+            capture_output=True, text=True, env=variables, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    prebuilt = {"NUMBA_CACHE_LOCATOR_CLASSES": PREBUILT}
+    assert said(**prebuilt) == "0 1"
+    assert not (tmp_path / "kernels").exists()
+    assert said() == "0 1"
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert said(**prebuilt) == "1 0"
+    assert said(NUMBA_CPU_NAME="x86-64", NUMBA_CPU_FEATURES="", **prebuilt) == "0 1"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files

@@ -7,9 +7,9 @@ import sys
 from io import StringIO
 
 import pytest
-from fake_run import S, report, snapshot, steady
 from rich.console import Console
 
+from fake_run import S, report, snapshot, steady
 from iot_producer.config import resolve_run
 from iot_producer.dashboard import LiveView, outline_of
 from iot_producer.history import Outline

@@ -11,6 +11,7 @@ from iot_producer.destination import (
     Scheme,
     parse_admin_url,
     parse_destination,
+    parse_listen_address,
     parse_topic,
     redacted,
 )
@@ -239,3 +240,30 @@ def test_the_admin_url() -> None:
         with pytest.raises(ConfigError, match=message) as caught:
             parse_admin_url(text)
         assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8080", ("127.0.0.1", 8080)),
+        (" 0 ", ("127.0.0.1", 0)),
+        ("0.0.0.0:8080", ("0.0.0.0", 8080)),
+        ("localhost:65535", ("localhost", 65535)),
+        ("[::1]:9", ("::1", 9)),
+        ("off", None),
+        ("OFF", None),
+    ],
+)
+def test_where_to_listen(text: str, expected: tuple[str, int] | None) -> None:
+    assert parse_listen_address(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no", "host", "host:", ":8080", "h:65536", "65536", "-1", "http://h:1", "::1:80", "h:x"],
+)
+def test_where_nobody_can_listen(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_listen_address(text)
+    assert f"{text!r} is not an address to listen on" in caught.value.message
+    assert "0.0.0.0:8080" in caught.value.hint

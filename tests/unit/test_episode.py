@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from scripted_workers import (
@@ -16,7 +17,10 @@ from scripted_workers import (
 from iot_producer.blocks import DATA_VERSION
 from iot_producer.command import Command
 from iot_producer.errors import ExitCode, LaneLostError, UnreachableError
-from iot_producer.report import RunReport
+from iot_producer.outcome import LaneRanges, TallySnapshot
+from iot_producer.ranges import RangeSet
+from iot_producer.report import LaneReport, RunReport
+from iot_producer.sink_counters import SinkCounters
 from iot_producer.snapshot import Snapshot
 from iot_producer.worker_messages import Go, Open, Result
 
@@ -80,6 +84,29 @@ class TestClaiming:
         assert RunReport.from_json(outcome.report.to_json(), DATA_VERSION).gap == gap
         assert "not sent: what was due" in pod.said[0][1]
 
+    def test_the_view_hears_a_heartbeat_before_there_is_anything_to_draw(self):
+        def run(number: int, n_begun: int, go: Go, pipe: Connection) -> Result:
+            seen.append((pod.n_beats, len(pod.drawn)))
+            return all_confirmed(number, n_begun, go, pipe)
+
+        seen: list[tuple[int, int]] = []
+        pod = Pod(Broker(), run, messages="10")
+        pod.run()
+        ((n_beats, n_drawn),) = seen
+        assert (n_beats > 0, n_drawn) == (True, 0)
+
+    def test_the_view_is_told_at_once_that_the_run_is_to_end(self):
+        def run(number: int, n_begun: int, go: Go, pipe: Connection) -> Result:
+            pipe.send(Snapshot(go.start_ns))
+            pod.command = Command.DRAIN
+            next(orders(pipe))
+            pipe.send(Snapshot(go.start_ns))
+            return Result(lane_report(number, 7), 10, None)
+
+        pod = Pod(Broker(), run, messages="1000")
+        pod.run()
+        assert pod.drawn[-1].is_draining
+
     def test_the_view_knows_the_lane(self):
         def run(number: int, n_begun: int, go: Go, pipe: Connection) -> Result:
             pipe.send(Snapshot(go.start_ns))
@@ -139,6 +166,50 @@ class TestALostLane:
         assert outcome.report.error == LOST.message
         assert outcome.report.tally.confirmed == 1000
         assert outcome.exit_code is ExitCode.OK
+
+    def test_what_views_are_shown_never_falls(self):
+        """Counters of metrics are totals of the run, whatever becomes of its lanes."""
+
+        def run(number: int, n_begun: int, go: Go, pipe: Connection) -> Result:
+            n = 120 if n_begun == 1 else 30
+            tally, sink = TallySnapshot(n, n, n - 10), SinkCounters(100 * n, n_begun)
+            pipe.send(Snapshot(go.start_ns, tally=tally, raw_bytes=10 * n, sink=sink))
+            if n_begun == 2:
+                result = all_confirmed(number, n_begun, go, pipe)
+                assert result.report is not None
+                return replace(result, report=replace(result.report, sink=sink))
+            broker.elsewhere.add("0.0")
+            # It had 5 more in its last words, and 20 that it could not send.
+            tally = TallySnapshot(145, 125, 125)
+            ranges = LaneRanges(
+                confirmed=RangeSet([(0, 125)]),
+                not_sent=RangeSet([(125, 145)]),
+                not_sent_reasons={"lost": 20},
+            )
+            return Result(LaneReport(0, tally, ranges, sink=SinkCounters(12_500, 1)), 1250, LOST)
+
+        broker = Broker()
+        pod = Pod(broker, run, messages="1000")
+        outcome = pod.run()
+        drawn = pod.drawn
+        for name in ("scheduled", "sent", "confirmed", "skipped"):
+            counts = [getattr(each.tally, name) for each in drawn]
+            assert counts == sorted(counts), name
+        for counts in (
+            [each.raw_bytes for each in drawn],
+            [each.sink.wire_bytes for each in drawn],
+            [each.sink.n_reconnects for each in drawn],
+        ):
+            assert counts == sorted(counts)
+        last = drawn[-1]
+        assert (last.tally.scheduled, last.tally.confirmed, last.tally.skipped) == (175, 145, 20)
+        assert last.tally.overdue == 0
+        assert (last.raw_bytes, last.sink) == (1550, SinkCounters(15_500, 3))
+        # It was draining under the lane that it lost, and is not under the next.
+        assert [each.is_draining for each in drawn if each.lane == 1] != []
+        assert not any(each.is_draining for each in drawn if each.lane == 1)
+        assert outcome.report is not None
+        assert outcome.report.sink == SinkCounters(15_500, 3)
 
     def test_a_run_that_is_to_end_looks_for_no_other(self):
         def run(number: int, n_begun: int, go: Go, pipe: Connection) -> Result:

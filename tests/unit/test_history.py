@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fake_run import MS, RECORD_BYTES, START_NS, S, latencies, snapshot, steady
-
 from iot_producer.history import N_RATES, History, Outline, Readings, Spread
 from iot_producer.outcome import TallySnapshot
 

@@ -16,6 +16,8 @@ import iot_producer
 from iot_producer import kernel_cache
 from iot_producer.kernel_cache import (
     KERNEL_MODULES,
+    LOCATORS,
+    PREBUILT,
     VARIABLE,
     entry_kernel,
     is_warm,
@@ -170,6 +172,15 @@ def test_what_the_user_has_set_stays(tmp_path: Path):
     assert prepare(tmp_path, environ) == tmp_path / "mine"
     assert environ == {VARIABLE: str(tmp_path / "mine")}
     assert not (tmp_path / "kernels").exists()
+
+
+@pytest.mark.parametrize("locators", ["", "somebody.elses.Locator"])
+def test_what_is_set_and_cannot_be_written_is_only_read(tmp_path: Path, locators: str):
+    mine = not_a_directory(tmp_path, "cache")
+    environ = {VARIABLE: str(mine)} | ({LOCATORS: locators} if locators else {})
+    assert prepare(tmp_path / "other", environ) == mine
+    assert environ == {VARIABLE: str(mine), LOCATORS: locators or PREBUILT}
+    assert not (tmp_path / "other").exists()
 
 
 def not_a_directory(tmp_path: Path, name: str) -> Path:

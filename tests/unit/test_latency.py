@@ -120,6 +120,25 @@ def test_an_empty_histogram_reads_as_0():
     assert Histogram.merge([]) == Histogram.merge([empty, empty]) == empty
 
 
+def test_counts_up_to_a_bound_are_those_of_the_values():
+    rng = np.random.default_rng(7)
+    values_us = np.sort((10 ** rng.uniform(0, 8.5, 20_000)).astype(np.int64))
+    bounds_us = np.array([1, 500, 2_000, 2_048, 2_049, 10_000, 1_000_000, 60_000_000])
+    found = counted(*(values_us * 1000).tolist()).counts_up_to(bounds_us)
+    exact = np.searchsorted(values_us, bounds_us, side="right")
+    within = np.searchsorted(values_us, bounds_us * 1.001, side="right")
+    assert (exact <= found).all()
+    assert (found <= within).all()
+    assert found[:3].tolist() == exact[:3].tolist()  # there a bucket is a microsecond
+
+
+def test_a_value_at_a_bound_counts_below_it():
+    bounds_us = np.array([500, 60_000_000, 2**40])
+    assert counted(500_000, 60 * 10**9).counts_up_to(bounds_us).tolist() == [1, 2, 2]
+    assert counted(501_000, 61 * 10**9).counts_up_to(bounds_us).tolist() == [0, 1, 2]
+    assert Histogram.empty().counts_up_to(bounds_us).tolist() == [0, 0, 0]
+
+
 def test_a_snapshot_is_small():
     histogram = counted(*(n * MS // 100 for n in range(500)))
     assert len(pickle.dumps(histogram)) < 10_000

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_run import START_NS, S, broken_lane, latencies, report, snapshot, steady
 
+from fake_run import START_NS, S, broken_lane, latencies, report, snapshot, steady
 from iot_producer.clock import ManualClock
 from iot_producer.gap import STORED_BEFORE
 from iot_producer.latency import Latencies
@@ -14,6 +14,7 @@ from iot_producer.log_view import LogView, QuietView
 from iot_producer.outcome import LaneRanges, TallySnapshot
 from iot_producer.ranges import RangeSet
 from iot_producer.report import LaneReport
+from iot_producer.sink_counters import SinkCounters
 
 
 def lines_of(json: bool = False, interval_s: float = 10) -> tuple[list[str], LogView]:
@@ -106,7 +107,7 @@ def test_what_was_stored_before_is_no_failure() -> None:
 def test_json_lines() -> None:
     lines, view = lines_of(json=True)
     for each in steady(10):
-        view.draw(each)
+        view.draw(replace(each, sink=SinkCounters(2_100_000, 3, 20)))
     (line,) = lines
     found = json.loads(line)
     assert found == {
@@ -128,6 +129,9 @@ def test_json_lines() -> None:
         "not_sent": 0,
         "skipped": 0,
         "raw_bytes": 5_400_000,
+        "wire_bytes": 2_100_000,
+        "reconnects": 3,
+        "maybe_duplicated": 20,
         "lag_now_ms": 1.0,
         "lag_p50_ms": 1.0,
         "lag_p99_ms": 1.0,

@@ -5,10 +5,10 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from fake_run import START_NS, S, snapshot, steady
 from rich.cells import cell_len
 from rich.console import Console
 
+from fake_run import START_NS, S, snapshot, steady
 from iot_producer.history import History, Outline, Readings
 from iot_producer.outcome import TallySnapshot
 from iot_producer.picture import Message, Picture

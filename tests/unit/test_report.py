@@ -15,6 +15,7 @@ from iot_producer.latency import Histogram, Latencies, empty_counts
 from iot_producer.latency_counts import count_latencies
 from iot_producer.report import LaneReport, RunReport, iso_time, without_secrets
 from iot_producer.report_text import checksum_of
+from iot_producer.sink_counters import SinkCounters
 from iot_producer.tally import LaneTally
 
 START_NS = 1_795_363_200_123_456_789
@@ -98,6 +99,41 @@ def test_totals_are_sums_of_lanes():
     assert summary["n"] == 1600
     assert summary["p50_ms"] == pytest.approx(3.0, rel=0.003)
     assert summary["max_ms"] == 5.0
+
+
+class TestSinks:
+    COUNTED = replace(
+        REPORT,
+        lanes=[
+            lane(0, sink=SinkCounters(5000, 1, 10, False)),
+            lane(1, sink=SinkCounters(7000, 2, 0, False)),
+        ],
+    )
+
+    def test_what_they_counted_is_read_back_and_added_up(self):
+        report = RunReport.from_json(self.COUNTED.to_json(), data_version=3)
+        assert report == self.COUNTED
+        assert report.sink == SinkCounters(12_000, 3, 10, False)
+        assert json.loads(self.COUNTED.to_json())["sink"] == report.sink.to_dict()
+        both = replace(self.COUNTED, earlier=[replace(self.COUNTED, lane=0)])
+        assert both.sink == SinkCounters(24_000, 6, 20, False)
+
+    def test_a_report_of_before_they_counted_is_read(self):
+        def without(body: dict[str, Any]) -> None:
+            del body["sink"]
+            for each in body["lanes"]:
+                del each["sink"]
+
+        report = RunReport.from_json(changed(without), data_version=3)
+        assert report == REPORT
+        assert report.sink == SinkCounters()
+
+    def test_damage_is_found(self):
+        def damage(body: dict[str, Any]) -> None:
+            body["lanes"][0]["sink"]["wire_bytes"] = -1
+
+        with pytest.raises(ReportError, match="damaged"):
+            RunReport.from_json(changed(damage))
 
 
 class TestClaimedLanes:

@@ -9,6 +9,7 @@ from iot_producer.ranges import RangeSet
 from iot_producer.report import LaneReport, RunReport
 from iot_producer.run_config import RunConfig
 from iot_producer.run_result import lane_without_word, run_report
+from iot_producer.sink_counters import SinkCounters
 
 START = 1_780_000_000_000_000_000
 MS = 1_000_000
@@ -70,12 +71,14 @@ def test_the_warm_up_of_a_run_at_the_maximum_rate_is_counted_by_block():
 
 def test_of_a_worker_that_died_nothing_counts_as_confirmed():
     run = config(rate="1000", workers="2", messages="1000")
-    lane = lane_without_word(run, 1, START, START + 99 * MS, "worker 1 died")
+    counted = SinkCounters(5000, 1)
+    lane = lane_without_word(run, 1, START, START + 99 * MS, "worker 1 died", counted)
     other = lane_without_word(run, 0, START, START + 99 * MS, "worker 0 died")
     assert lane is not None
     assert other is not None
     assert lane.index == 1
     assert lane.error == "worker 1 died"
+    assert (lane.sink, other.sink) == (counted, SinkCounters())
     assert lane.tally.scheduled + other.tally.scheduled == 100
     assert lane.tally.unconfirmed == lane.tally.scheduled
     late = lane_without_word(run, 1, START, START + 10**12, "")

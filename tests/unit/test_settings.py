@@ -205,3 +205,19 @@ def test_a_misspelt_key_outside_its_table_names_the_nearest_one():
     with pytest.raises(ConfigError) as caught:
         settle("run", {}, {}, {"raet": 5})
     assert caught.value.hint == "did you mean run.rate: the key rate in the table [run]?"
+
+
+def test_where_to_listen_is_text_or_a_number() -> None:
+    def metrics(written: object) -> object:
+        return settle("run", {}, {}, {"output": {"metrics": written}}, "x.toml")["metrics"].value
+
+    assert settle("run", {}, {})["metrics"].value is None
+    assert settle("run", {"metrics": "[::1]:1"}, {})["metrics"].value == ("::1", 1)
+    assert metrics(8080) == ("127.0.0.1", 8080)
+    assert metrics("0.0.0.0:8080") == ("0.0.0.0", 8080)
+    environ = {"IOT_PRODUCER_METRICS": "0.0.0.0:8080"}
+    assert settle("run", {}, environ)["metrics"].value == ("0.0.0.0", 8080)
+    assert settle("run", {"metrics": "off"}, environ)["metrics"].value is None
+    for wrong in (True, 1.5, "nowhere"):
+        with pytest.raises(ConfigError, match=r"output\.metrics in x\.toml"):
+            metrics(wrong)

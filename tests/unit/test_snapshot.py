@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
 from iot_producer.latency import Histogram, Latencies, empty_counts
 from iot_producer.latency_counts import count_latency
+from iot_producer.sink_counters import SinkCounters
 from iot_producer.snapshot import Snapshot
 from iot_producer.tally import TallySnapshot
 
@@ -45,6 +47,15 @@ def test_order_and_grouping_do_not_matter():
     assert merged == Snapshot.merge([Snapshot.merge([A, C]), B])
     assert merged == Snapshot.merge([A, Snapshot.merge([B, C])])
     assert Snapshot.merge([A]) == A
+
+
+def test_what_sinks_counted_adds_up_and_one_that_ends_ends_all():
+    a = replace(A, sink=SinkCounters(100, 1, 5, False))
+    b = replace(B, sink=SinkCounters(50, 2, 0, None), is_draining=True)
+    both = Snapshot.merge([a, b])
+    assert both.sink == SinkCounters(150, 3, 5, False)
+    assert both.is_draining
+    assert not Snapshot.merge([a, C]).is_draining
 
 
 def test_nothing_to_merge():

@@ -3,13 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from io import StringIO
 
-from fake_run import START_NS, S, broken_lane, report
 from rich.console import Console
 
+from fake_run import START_NS, S, broken_lane, report
 from iot_producer.gap import STORED_BEFORE, Gap
 from iot_producer.outcome import LaneRanges, TallySnapshot
 from iot_producer.ranges import RangeSet
 from iot_producer.report import LaneReport, RunReport, iso_time
+from iot_producer.sink_counters import SinkCounters
 from iot_producer.summary import styled_summary, summary
 from iot_producer.tally import LaneTally
 
@@ -113,6 +114,19 @@ def test_only_the_most_frequent_reasons_are_told() -> None:
     assert row(summary(report(lanes=[lane])), "Not sent") == (
         "100: reason 2 (40), reason 1 (30), 2 other reasons"
     )
+
+
+def test_what_went_over_the_wire_and_what_may_be_there_twice() -> None:
+    (lane,) = report().lanes
+    counted = replace(lane, sink=SinkCounters(4_200_000, 2))
+    text = summary(report(lanes=[counted]))
+    assert row(text, "Rate").endswith("0.54 MB/s, 10.8 MB (4.20 MB on the wire)")
+    assert "May be twice" not in text
+    text = summary(report(lanes=[replace(lane, sink=SinkCounters(0, 1, 1_500, False))]))
+    assert row(text, "May be twice") == (
+        "1,500: sent again, without deduplication on the topic; they may be there twice"
+    )
+    assert "on the wire" not in text
 
 
 def test_verdicts() -> None:

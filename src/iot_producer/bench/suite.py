@@ -111,7 +111,7 @@ def _missing(
     if stage.name == "arrow" and "pyarrow" not in versions:
         return ConfigError("pyarrow is not installed", 'pip install "iot-producer[parquet]"')
     if stage.name == OFFICIAL and "pulsar-client" not in versions:
-        return ConfigError("pulsar-client is not installed", "pip install pulsar-client")
+        return ConfigError("pulsar-client is not installed", 'pip install "iot-producer[official]"')
     return None
 
 

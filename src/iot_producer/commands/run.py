@@ -34,8 +34,9 @@ def run(**flags: Any) -> None:
     from iot_producer.config import load_run
 
     config = load_run(flags, sys.stderr.isatty())
-    for warning in config.warnings:
-        say(f"warning: {warning}")
+    if config.dry_run or config.log_format == "human":
+        for warning in config.warnings:
+            say(f"warning: {warning}")
     if config.dry_run:
         from iot_producer.plan_text import plan_text
 
@@ -59,13 +60,16 @@ def _run(config: RunConfig) -> int:
     from iot_producer.destination import Scheme
     from iot_producer.supervisor import run_load
 
+    to_stdout = config.destination.scheme is Scheme.STDOUT
+    view = view_of(config)
+    if config.log_format == "json":  # of a log for machines each line is an object
+        for warning in config.warnings:
+            view.say("warning", warning)
     if config.create_topic is not None:
         from iot_producer.pulsar.admin import PulsarAdmin
 
         admin = PulsarAdmin(config.admin_url, security=config.security)
         admin.create_topic(config.destination.topic, config.create_topic)
-    to_stdout = config.destination.scheme is Scheme.STDOUT
-    view = view_of(config)
     if prepare_kernels(_main_kernel(config)):
         view.say("info", COMPILING)
     outcome = run_load(config, view)

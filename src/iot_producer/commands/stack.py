@@ -61,6 +61,7 @@ def stack_settings(command: str, flags: dict[str, Any]) -> tuple[StackConfig, di
         preferred_broker_port=value("broker_port"),
         preferred_admin_port=value("admin_port"),
         heap_mb=(value("heap_bytes") or 256 << 20) >> 20,
+        deduplication=True,
     )
     return config, settings
 

@@ -1,4 +1,4 @@
-"""Which view a run gets: the live one, log lines, or only what went wrong."""
+"""Which views a run gets: the live one, log lines, or only what went wrong; and its metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,24 @@ if TYPE_CHECKING:
 
 
 def view_of(config: RunConfig) -> View:
-    """The view that the settings ask for; beside the records where they go to standard output."""
+    """The views that the settings ask for; metrics are served from now on.
+
+    Raises:
+        ConfigError: the address for metrics cannot be listened on.
+    """
+    shown = _shown(config)
+    if config.metrics is None:
+        return shown
+    from iot_producer.metrics.metrics_view import MetricsView
+    from iot_producer.view import Views
+
+    metrics = MetricsView(config.metrics, config, SystemClock())
+    shown.say("info", f"metrics: {metrics.url}/metrics")
+    return Views((metrics, shown))
+
+
+def _shown(config: RunConfig) -> View:
+    """What people see; beside the records where they go to standard output."""
     to_stdout = config.destination.scheme is Scheme.STDOUT
     if config.quiet:
         from iot_producer.log_view import QuietView

@@ -1,7 +1,8 @@
 """What the official client says when something fails, in the project's words.
 
 Promise: each of its results becomes one of our exceptions, which says whose fault it is and what to
-do. `UnreachableError` means that trying again may help. It must not know how clients are made.
+do. `UnreachableError` means that trying again may help. That it is not installed is said too: it is
+an extra. It must not know how clients are made.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from iot_producer.errors import (
     RefusedError,
     UnreachableError,
 )
+
+_MODULES: Final = ("_pulsar", "certifi", "pulsar")
 
 _GONE: Final = "create the topic (--create-topic PARTITIONS), or let the broker create topics"
 _RIGHTS: Final = "ask for the right to produce to and consume from the topic's namespace"
@@ -97,3 +100,13 @@ def explained(
     kind, text, hint = saying
     said = text.format(topic=topic, producer=producer_name or "without a name")
     return kind(f"{said} ({service_url})", hint)
+
+
+def not_installed(error: ImportError) -> ImportError | ConfigError:
+    """What to raise when the official client cannot be imported: our error, if it is missing."""
+    if error.name not in _MODULES:
+        return error
+    return ConfigError(
+        "--client official needs pulsar-client, which is not installed",
+        'pip install "iot-producer[official]", or leave --client away',
+    )

@@ -143,8 +143,12 @@ def _pulsar(
     give_up_ns = config.give_up_after_ns
     give_up_after_s = None if give_up_ns is None else give_up_ns / 1e9
     if config.client == "official":
-        from iot_producer.sinks.pulsar import PulsarSink, PulsarSinkConfig
+        from iot_producer.pulsar.client_errors import not_installed
 
+        try:
+            from iot_producer.sinks.pulsar import PulsarSink, PulsarSinkConfig
+        except ImportError as error:
+            raise not_installed(error) from error
         official = PulsarSinkConfig(
             destination.url,
             destination.topic,

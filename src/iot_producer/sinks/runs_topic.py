@@ -62,12 +62,14 @@ class RunsTopicConfig:
         topic: full name of the topic of the records.
         admin_url: the admin API, asked to create and to compact the topic; empty: it is not.
         close_timeout_s: for a clean good-bye.
+        checks_deduplication: say it when the broker does not deduplicate.
     """
 
     connection: ConnectionConfig
     topic: str
     admin_url: str = ""
     close_timeout_s: float = 2.0
+    checks_deduplication: bool = False
 
 
 class RunsJournal:
@@ -77,8 +79,8 @@ class RunsJournal:
         config: where it is kept.
         name: of the lane's producer.
         clock: stamps.
-        say: is told once when the topic cannot be written; called from the caller's thread, while
-            it calls this.
+        say: is told once when the topic cannot be written, and once that the broker does not
+            deduplicate; called from the caller's thread, while it calls this.
     """
 
     def __init__(
@@ -266,6 +268,8 @@ class _Keeper:
                 if entry is not None:
                     await self._store(producer, entry)
                     self._note_kept(entry)
+                    if self._n_kept == 1 and self._config.checks_deduplication:
+                        await self._check_deduplication(producer)
             except IotProducerError as error:
                 await self._drop(error)
                 if self._newest is None:
@@ -374,6 +378,25 @@ class _Keeper:
         if self._n_kept % COMPACT_EVERY == 0 and self._config.admin_url:
             self._admin_task = asyncio.create_task(self._compact())
         self._n_kept += 1
+
+    async def _check_deduplication(self, producer: Producer) -> None:
+        """Whether the broker remembers the id of what it has just stored.
+
+        A producer is told of that when it is made, so this one is made again.
+        """
+        assert self._client is not None
+        self._producer = None
+        await producer.close(self._config.close_timeout_s)
+        again = Producer(self._client, ProducerConfig(producer.topic, producer.name), self)
+        await again.open()
+        self._producer = again
+        if again.last_id < 0:
+            namespace = self._config.topic.split("://")[-1].rpartition("/")[0]
+            self._say(
+                f"{namespace} does not deduplicate: messages that are on their way when a "
+                "connection breaks may be stored twice, and are counted (iot-producer doctor "
+                "tells the remedy)"
+            )
 
     async def _compact(self) -> None:
         path = quote(self._topic.replace("://", "/"), safe="/")

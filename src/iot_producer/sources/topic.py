@@ -81,8 +81,12 @@ def open_topic(
         ConfigError: the service URL or the topic's name is malformed.
     """
     if source.client == OFFICIAL:
-        from iot_producer.sources.pulsar import PulsarReaderConfig, PulsarTopicReader
+        from iot_producer.pulsar.client_errors import not_installed
 
+        try:
+            from iot_producer.sources.pulsar import PulsarReaderConfig, PulsarTopicReader
+        except ImportError as error:
+            raise not_installed(error) from error
         return PulsarTopicReader(
             PulsarReaderConfig(
                 source.service_url,

@@ -51,6 +51,9 @@ def test_after_a_break_what_has_no_receipt_goes_again_in_order_and_as_it_was():
             # Nothing was told of deduplication, though something was stored: there is none.
             assert producer.deduplicates is False
             assert producer.n_maybe_duplicated == 30
+            assert producer.n_reconnects == 1
+            frames = [entry(producer, i).parcel.frame for i in ids_of(broker)]
+            assert producer.wire_bytes == sum(map(len, frames))
 
     run(test())
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,3 +211,35 @@ class TestClickHouse:
         assert made[0][0].ttl_days == 30 + (NOW - 1_767_225_600 * 10**9) // DAY_NS > 170
         opened(config("chdb:///var/db", start="2030-01-01"))
         assert made[1][0].ttl_days == 30
+
+
+WITHOUT = """
+import sys
+sys.modules["_pulsar"] = None
+from iot_producer.clock import ManualClock
+from iot_producer.config import resolve_run
+from iot_producer.errors import ConfigError
+from iot_producer.sinks.opening import open_sink
+from iot_producer.sources.topic import TopicSource, open_topic
+run = resolve_run({"client": "official", "devices": "100"}, {})
+source = TopicSource("pulsar://127.0.0.1:1", "persistent://public/default/t", client="official")
+for opened in (
+    lambda: open_sink(run, 0, ManualClock(1), print),
+    lambda: open_topic(source, ManualClock(1)),
+):
+    try:
+        opened()
+    except ConfigError as error:
+        print(error.message, error.hint, sep=": ")
+"""
+
+
+def test_without_the_official_client_it_says_what_to_install():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False, timeout=60
+    )
+    line = (
+        "--client official needs pulsar-client, which is not installed: "
+        'pip install "iot-producer[official]", or leave --client away'
+    )
+    assert done.stdout.splitlines() == [line, line], done.stderr
