@@ -48,7 +48,8 @@ $(TOOLS_STAMP): requirements/deploy.txt
 	@touch $@
 
 test-deploy: $(STAMP) $(TOOLS_STAMP)  ## Image, scripts, manifests, Terraform, dashboards: needs packages, see tests/deploy
-	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(BIN)/python -m pytest -q -m deploy tests/deploy --durations=15
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(BIN)/python -m pytest -q -m deploy tests/deploy \
+	  -n 2 --dist loadfile --durations=15
 
 soak: $(STAMP)  ## Every fault five times, the long ones too; half an hour of load (IOT_SOAK_MINUTES)
 	for i in 1 2 3 4 5; do \
