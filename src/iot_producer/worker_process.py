@@ -8,6 +8,7 @@ error too. It must not print.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import select
@@ -108,6 +109,10 @@ class _Life:
                 raise DestinationError("stopped while the destination did not answer")
 
         signal.signal(INTERRUPT, interrupted)
+        # What is there now stays to the end. Where collections pass it over, they come as soon as a
+        # few thousand objects have been made and dropped, and cost little.
+        gc.collect()
+        gc.freeze()
         report, error = loop.run()
         signal.signal(INTERRUPT, signal.SIG_IGN)
         return Result(report, loop.raw_bytes, error)

@@ -32,6 +32,7 @@ NONE: Final = "none"
 
 _NS_PER_MS: Final = 1_000_000
 _SLACK: Final = 64  # written behind the end by stores of 8 bytes
+_MOST_FREE: Final = 32  # buffers that are kept; more are free after a stall only
 
 Bytes = NDArray[np.uint8]
 Compressor = Callable[[Any, Any], int]
@@ -169,7 +170,7 @@ class EntryBuilder:
 
     def release(self, payload: EntryPayload) -> None:
         """Give a payload's buffer back; from any thread, once. The payload is void then."""
-        if len(payload.buffer) >= self._capacity:
+        if len(payload.buffer) >= self._capacity and len(self._free) < _MOST_FREE:
             self._free.append(payload.buffer)
 
     def _write(
