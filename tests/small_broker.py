@@ -82,6 +82,11 @@ class SmallBroker:
                 del session.consumers[number]
                 session.tell(Kind.CLOSE_CONSUMER, consumer_id=number, request_id=NONE)
 
+    def forget_consumers(self) -> None:
+        """As when its word of that comes before its answer to the subscription, and is lost."""
+        for session in self._sessions:
+            session.consumers.clear()
+
     def permits(self) -> list[int]:
         return [c.permits for session in self._sessions for c in session.consumers.values()]
 
@@ -160,6 +165,13 @@ class _Session:
             self._subscribe(asked)
         elif asked.consumer_id in self.consumers:
             self._of_consumer(kind, asked, self.consumers[asked.consumer_id])
+        elif kind is Kind.GET_LAST_MESSAGE_ID:
+            self.tell(
+                Kind.ERROR,
+                request_id=asked.request_id,
+                error=int(ServerError.METADATA),
+                message="Consumer not found",
+            )
 
     def _subscribe(self, asked: Any) -> None:
         topic = self.broker.topics.setdefault(asked.topic, Topic())

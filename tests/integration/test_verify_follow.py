@@ -92,7 +92,7 @@ def test_ctrl_c_ends_it_with_what_was_seen(broker: StackStatus) -> None:
 
 def test_silence_ends_it(broker: StackStatus) -> None:
     topic = new_topic()
-    with following(broker, topic, "--idle", "1s", "--json") as follower:
+    with following(broker, topic, "--idle", "5s", "--json") as follower:
         produce(broker, topic)
         out, err = follower.communicate(timeout=PATIENCE_S)
     assert follower.returncode == 0, err

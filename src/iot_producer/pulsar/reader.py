@@ -41,6 +41,8 @@ NOWHERE: Final = EntryId(-1, -1)
 """Before all entries."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 
+_UNKNOWN_WORDS: Final = "Consumer not found"
+
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
@@ -167,12 +169,20 @@ class PartitionReader:
         """
         if self.failure is not None:
             raise self.failure
+        if self._connection is None and not self._is_started and not self._is_closed:
+            await self.open()
         connection = self._connection
         if connection is None or not connection.is_open:
             raise UnreachableError(f"the reader of {self.topic} is not connected")
-        answer = await self._ask(
-            connection, CommandType.GET_LAST_MESSAGE_ID, consumer_id=self._number
-        )
+        try:
+            answer = await connection.request(
+                CommandType.GET_LAST_MESSAGE_ID, consumer_id=self._number
+            )
+        except RefusalError as error:
+            if _UNKNOWN_WORDS in error.said:
+                # The broker closed it and its word passed ours: as if it had told us now.
+                self.lost("the broker does not know it")
+            raise explained(error.error, error.said, connection.where, self.topic) from error
         passed = NOWHERE
         if answer.HasField("consumer_mark_delete_position"):
             passed = entry_id_of(answer.consumer_mark_delete_position)

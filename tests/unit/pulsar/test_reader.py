@@ -258,6 +258,28 @@ def test_while_it_is_not_connected_it_cannot_tell_the_end() -> None:
     with_broker(test)
 
 
+@pytest.mark.parametrize("is_started", [True, False])
+def test_a_reader_that_the_broker_does_not_know_subscribes_again(is_started: bool) -> None:
+    async def test(broker: SmallBroker) -> None:
+        made = Reading(broker)
+        await made.reader.open()
+        if is_started:
+            made.reader.start()
+            await made.until(lambda: len(made.entries) == 5)
+        broker.forget_consumers()
+        with pytest.raises(UnreachableError, match="Consumer not found"):
+            await made.reader.end()
+        broker.store(TOPIC, b"text 5")
+        if is_started:
+            await made.until(lambda: len(made.entries) == 6)
+        assert (await made.reader.end()).last == place(5)
+        assert made.failures == []
+        await made.reader.close()
+        await made.client.close()
+
+    with_broker(test)
+
+
 def test_a_topic_that_is_gone_ends_the_reader_at_once() -> None:
     async def test(broker: SmallBroker) -> None:
         async with reading(broker, give_up_after_s=None) as made:
