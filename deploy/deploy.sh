@@ -25,7 +25,7 @@ what they send, and shows their status and last log lines.
   deploy/deploy.sh --dry-run                          # what it would change
   deploy/deploy.sh                                    # the only EKS cluster of the region
   deploy/deploy.sh --cluster prod --replicas 5 --rate 2000
-  deploy/deploy.sh --context kind-kind --without-nodes
+  deploy/deploy.sh --context kind-kind                # after kubectl label node NODE $NODE_LABEL
 
 Run again, it changes only what differs. If something fails it says what, and the remedy.
 
@@ -42,7 +42,7 @@ Waiting:
   --timeout TIME        give up after so long without progress: 90, 90s, 5m (default), 1h
   --no-wait             apply, and do not wait
   --without-nodes       do not insist on a node with the label $NODE_LABEL (an autoscaler
-                        adds it; it is a test cluster)
+                        adds it). Pods still wait for one: the file says so
 
   --dry-run             say what would be changed; change nothing, here or in the cluster
   -h, --help            this text
@@ -186,6 +186,6 @@ if kube_try logs -n "$NAMESPACE" -l "app=$DEPLOYMENT" -c "$CONTAINER" --tail=3 -
   say "$KUBE_OUT"
 fi
 step "Next:
-  kubectl --context $CONTEXT logs -f -n $NAMESPACE -l app=$DEPLOYMENT
+  kubectl --context $CONTEXT logs -f -n $NAMESPACE -l app=$DEPLOYMENT --max-log-requests=100
   kubectl --context $CONTEXT scale deployment $DEPLOYMENT -n $NAMESPACE --replicas=5
   deploy/cleanup.sh"

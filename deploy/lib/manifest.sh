@@ -89,14 +89,10 @@ set_image() {
   mv -f "$next" "$file"
 }
 
-# is_placeholder IMAGE: true for a name without a registry, such as iot-producer:latest, which no node could pull.
+# is_placeholder IMAGE: true for what the manifest has before build-and-push.sh. Any other name may be one that nodes have or find.
 is_placeholder() {
   case $1 in
-    */*)
-      case ${1%%/*} in
-        *.* | *:* | localhost) return 1 ;;
-        *) return 0 ;;
-      esac ;;
-    *) return 0 ;;
+    "" | *:set-by-build-and-push) return 0 ;;
+    *) return 1 ;;
   esac
 }

@@ -103,10 +103,11 @@ export_sources() {
 }
 
 # uncommitted ROOT MANIFEST: what differs from the last commit, one line a file; MANIFEST is excepted if only its image
-# line differs.
+# line differs. So are the settings of Terraform, which change with the number of nodes and enter no image.
 uncommitted() {
   local root=$1 manifest=$2
-  git -C "$root" status --porcelain -- . ":(exclude)$manifest" ":(exclude)$(next_to "$manifest")"
+  git -C "$root" status --porcelain -- . ":(exclude)$manifest" ":(exclude)$(next_to "$manifest")" \
+    ":(exclude)deploy/terraform"
   if [ -n "$(git -C "$root" status --porcelain -- "$manifest")" ]; then
     if ! git -C "$root" show "HEAD:./$manifest" >"$SCRATCH/committed.yaml" 2>/dev/null ||
       ! without_image "$SCRATCH/committed.yaml" >"$SCRATCH/committed.other" ||

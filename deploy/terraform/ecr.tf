@@ -1,4 +1,5 @@
-# The same settings as build-and-push.sh gives a repository: whoever comes first makes it, the other changes nothing.
+# The same settings as build-and-push.sh gives a repository. The script changes nothing where this came first; where the
+# script came first, import it.
 resource "aws_ecr_repository" "producer" {
   count = var.create_ecr_repository ? 1 : 0
 

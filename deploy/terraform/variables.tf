@@ -148,9 +148,9 @@ variable "min_nodes" {
 # ---- image and rights ----------------------------------------------------------------------------------------------
 
 variable "create_ecr_repository" {
-  description = "false: build-and-push.sh, or someone else, made it. To let Terraform take it over: terraform import 'aws_ecr_repository.producer[0]' iot-producer"
+  description = "Let Terraform make and own the ECR repository. false: build-and-push.sh makes it. To take one over that is there: true, and terraform import 'aws_ecr_repository.producer[0]' iot-producer"
   type        = bool
-  default     = true
+  default     = false
 }
 
 variable "ecr_repository_name" {

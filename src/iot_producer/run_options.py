@@ -249,8 +249,8 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
         "run.on_gap",
         Kind.CHOICE,
         Group.LOAD,
-        "What becomes of the messages that were due while a resumed lane was away: skip counts "
-        "them as not sent, catch-up sends them late, those of --max-gap at most.",
+        "What becomes of the messages that were due while a resumed lane was away: skip leaves "
+        "them out and names the gap, catch-up sends them late, those of --max-gap at most.",
         choices=("skip", "catch-up"),
         default="skip",
     ),

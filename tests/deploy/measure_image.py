@@ -21,7 +21,9 @@ from prometheus_server import free_port
 
 from iot_producer.stack import StackConfig, default_cache_dir, down, up
 
-LIMITS = ("--cpus=1", "--memory=768m")
+LIMITS = ("--cpus=1", "--memory=512m")
+LINGER = "10ms"
+"""As the manifest has them."""
 CONFIRMED = "iot_producer_confirmed_messages_total"
 
 
@@ -72,6 +74,7 @@ def steady(store: Store, url: str, rate: str, seconds: int) -> None:
         "PULSAR_URL": url,
         "PULSAR_TOPIC": f"persistent://public/default/measured-{rate}",
         "MESSAGES_PER_SECOND": rate,
+        "IOT_PRODUCER_LINGER": LINGER,
         "IOT_PRODUCER_METRICS": f"127.0.0.1:{port}",
     }
     env = [f"--env={name}={value}" for name, value in variables.items()]
