@@ -57,12 +57,13 @@ soak: $(STAMP)  ## Every fault five times, the long ones too; half an hour of lo
 	done
 	$(BIN)/python -m pytest -q -m soak tests/integration/test_native_memory.py
 
-check: $(STAMP)  ## Format, lint, types, layers, unit tests: under a minute
+check: $(STAMP)  ## Format, lint, types, layers, unit tests but the slow: under a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -m "not integration and not deploy" -n auto --hypothesis-profile=quick
+	$(BIN)/python -m pytest -q -m "not integration and not deploy and not slow" -n auto \
+	  --hypothesis-profile=quick
 
 fix: $(STAMP)  ## Format, and mend what the linter can
 	$(BIN)/ruff format .

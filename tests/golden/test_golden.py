@@ -66,6 +66,7 @@ def digests_elsewhere(n: int, **environment: str) -> dict[str, str]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_same_records_on_a_generic_cpu(tmp_path: Path):
     # A directory of its own beside the kernels of this machine, so that the second run is warm.
     kernels = Path(os.environ.get(VARIABLE) or tmp_path)
@@ -75,6 +76,7 @@ def test_the_same_records_on_a_generic_cpu(tmp_path: Path):
     assert found == {str(seed): KEPT[str(seed)][str(N_DIGESTED)] for seed in SEEDS}
 
 
+@pytest.mark.slow
 def test_the_same_records_without_the_jit():
     found = digests_elsewhere(N_DIGESTED_SLOWLY, NUMBA_DISABLE_JIT="1")
     assert found == {str(seed): KEPT[str(seed)][str(N_DIGESTED_SLOWLY)] for seed in SEEDS}

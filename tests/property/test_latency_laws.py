@@ -42,6 +42,7 @@ def recorded(values_ns: list[int]) -> HdrHistogram:
 
 
 # The library walks all 23,552 buckets in Python for each percentile of a large value.
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(lists)
 def test_counting_is_what_the_library_records(values_ns: list[int]):

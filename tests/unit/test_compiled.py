@@ -54,6 +54,7 @@ print(JIT, target.tolist())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disabled", ["0", "1"])
 def test_words_are_stored_anywhere_with_and_without_the_jit(disabled: str):
     env = {**os.environ, "NUMBA_DISABLE_JIT": disabled}
@@ -87,6 +88,7 @@ print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
 
+@pytest.mark.slow
 def test_prebuilt_kernels_are_found_and_none_is_added(tmp_path: Path):
     """Without a try to write: root may write everywhere, and a read-only pod nowhere."""
 

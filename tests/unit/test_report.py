@@ -256,6 +256,7 @@ def test_is_a_line_a_member():
     assert max(len(line) for line in lines) < 3000
 
 
+@pytest.mark.slow
 def test_many_blocks_stay_compact():
     n = 300_000
     starts = START_NS + np.arange(n, dtype=np.int64) * 1_000_000

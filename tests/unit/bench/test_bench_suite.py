@@ -23,6 +23,7 @@ def spec(stage: str, pulsar_url: str = "") -> LoadSpec:
     return LoadSpec(stage, 0, 1, FLEET, 100, 1000, pulsar_url, "bench" if pulsar_url else "")
 
 
+@pytest.mark.slow
 def test_a_quick_run_of_two_workers():
     said: list[str] = []
     options = BenchOptions(

@@ -156,6 +156,7 @@ def test_each_devices_text_is_one_cache_line():
     assert text.ctypes.data % 64 == 0
 
 
+@pytest.mark.slow
 def test_extreme_values_and_the_longest_record():
     done = subprocess.run(
         [sys.executable, str(HERE / "extreme_rows.py")],

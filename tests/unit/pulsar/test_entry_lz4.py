@@ -147,6 +147,7 @@ def test_small_fleets(sizes: tuple[int, int, int]):
     )
 
 
+@pytest.mark.slow
 def test_a_fleet_whose_numbers_have_all_their_digits():
     fleet = fleet_of(FleetSpec(1_000_001, 100_001, 10_001, seed=9))
     builder = EntryBuilder(fleet)
@@ -181,6 +182,7 @@ def test_nothing_is_written_outside_the_room_of_a_block(n: int):
     assert payload.data.tobytes() == small.data.tobytes()
 
 
+@pytest.mark.slow
 def test_extreme_values():
     done = subprocess.run(
         [sys.executable, str(HERE / "extreme_entries.py")],
@@ -221,6 +223,7 @@ def digests(**environment: str) -> dict[str, str]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_same_entries_on_a_generic_cpu_and_without_the_jit():
     here = digests()
     kernels = Path(os.environ["NUMBA_CACHE_DIR"])
