@@ -203,6 +203,7 @@ def killed_and_up_again(config: StackConfig) -> StackStatus:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(480)
 def test_a_broker_that_is_killed_and_comes_back_confirms_all_in_the_end(
     victim: StackStatus, config: StackConfig
 ):
@@ -212,7 +213,7 @@ def test_a_broker_that_is_killed_and_comes_back_confirms_all_in_the_end(
     PulsarAdmin(status.admin_url).create_topic(topic, 3)
     again: list[StackStatus] = []
     with sink(
-        status.pulsar_url, topic, give_up_after_s=150.0, max_pending=3_000, say=said.append
+        status.pulsar_url, topic, give_up_after_s=300.0, max_pending=3_000, say=said.append
     ) as opened:
         send_until_it_fails(account, opened, 3_000)
         killer = threading.Thread(target=lambda: again.append(killed_and_up_again(config)))
