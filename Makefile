@@ -33,8 +33,8 @@ demo: $(STAMP)  ## A real Pulsar, 20 s of load, verified: the whole thing in a m
 	@$(BIN)/iot-producer demo
 
 test: $(STAMP)  ## All tests, those with real services too
-	$(BIN)/python -m pytest -q -m "not integration and not deploy" -n auto
-	$(BIN)/python -m pytest -q -m "integration and not soak" -n 2 --dist loadfile --durations=40
+	$(BIN)/python -m pytest -q -rs -m "not integration and not deploy" -n auto
+	$(BIN)/python -m pytest -q -rs -m "integration and not soak" -n 2 --dist loadfile --durations=40
 
 # Tools that judge scripts, manifests, images and Terraform: apart, for they share no versions with us.
 $(TOOLS_STAMP): requirements/deploy.txt
@@ -48,7 +48,7 @@ $(TOOLS_STAMP): requirements/deploy.txt
 	@touch $@
 
 test-deploy: $(STAMP) $(TOOLS_STAMP)  ## Image, scripts, manifests, Terraform, dashboards: needs packages, see tests/deploy
-	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(BIN)/python -m pytest -q -m deploy tests/deploy \
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(BIN)/python -m pytest -q -rs -m deploy tests/deploy \
 	  -n 2 --dist loadfile --durations=15
 
 soak: $(STAMP)  ## Every fault five times, the long ones too; half an hour of load (IOT_SOAK_MINUTES)

@@ -69,14 +69,10 @@ region="" profile="" repository=${IOT_PRODUCER_REPOSITORY:-iot-producer} builder
 ecr_host=${IOT_PRODUCER_ECR_HOST:-} registry=${IOT_PRODUCER_REGISTRY:-} platform=linux/amd64 allow_dirty=false
 dockerfile=deploy/docker/Dockerfile manifest=deploy/producer-deployment.yaml
 build_args=() secrets=()
+split_options "$@"
+set -- ${ARGUMENTS[@]+"${ARGUMENTS[@]}"}
 while [ $# -gt 0 ]; do
   case $1 in
-    --*=*)
-      # --region=x is --region x.
-      option=${1%%=*} value=${1#*=}
-      shift
-      set -- "$option" "$value" "$@"
-      continue ;;
     --region) need_value "$1" $#; region=$2; shift ;;
     --profile) need_value "$1" $#; profile=$2; shift ;;
     --repository) need_value "$1" $#; repository=$2; shift ;;

@@ -54,13 +54,10 @@ TEXT
 
 context="" cluster=${EKS_CLUSTER:-} region="" profile="" replicas="" rate="" token_file="" timeout=5m
 wait=true insist_on_nodes=true manifest=$here/producer-deployment.yaml
+split_options "$@"
+set -- ${ARGUMENTS[@]+"${ARGUMENTS[@]}"}
 while [ $# -gt 0 ]; do
   case $1 in
-    --*=*)
-      option=${1%%=*} value=${1#*=}
-      shift
-      set -- "$option" "$value" "$@"
-      continue ;;
     --context) need_value "$1" $#; context=$2; shift ;;
     --cluster) need_value "$1" $#; cluster=$2; shift ;;
     --region) need_value "$1" $#; region=$2; shift ;;

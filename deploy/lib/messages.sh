@@ -39,6 +39,18 @@ perform() {
   "$@"
 }
 
+# split_options WORDS: the same words in the array ARGUMENTS, but --option=value as two, --option and value.
+split_options() {
+  ARGUMENTS=()
+  local each
+  for each in "$@"; do
+    case $each in
+      --*=*) ARGUMENTS+=("${each%%=*}" "${each#*=}") ;;
+      *) ARGUMENTS+=("$each") ;;
+    esac
+  done
+}
+
 # need_value OPTION ARGUMENTS_LEFT: an option that lacks its value is told by name.
 need_value() {
   [ "$2" -ge 2 ] || die_usage "$1 needs a value"
@@ -51,7 +63,7 @@ need_command() {
 
 # scratch_folder: one temporary folder for this run, in SCRATCH, gone when the script ends.
 scratch_folder() {
-  SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/iot-producer-deploy.XXXXXX")
+  SCRATCH=$(mktemp -d)
   trap 'rm -rf "$SCRATCH"' EXIT
   # A signal ends the script by its own number, after the trap above.
   trap 'exit 130' INT

@@ -10,6 +10,13 @@ from typing import Final
 
 from panels import CONFIRMED, TARGET, Panel, Query, Row, over_the_page, percentiles, pods, rate
 
+
+def _count_of(title: str, metric: str, legend: str, description: str) -> Panel:
+    """How many messages met a fate that none should meet: one is an alarm."""
+    query = Query(over_the_page(metric), legend)
+    return Panel(title, (query,), description, kind="stat", width=4, alarm_at=1)
+
+
 AT_A_GLANCE: Final = Row(
     "At a glance",
     (
@@ -43,35 +50,24 @@ AT_A_GLANCE: Final = Row(
             kind="stat",
             width=4,
         ),
-        Panel(
+        _count_of(
             "Failed",
-            (Query(over_the_page("iot_producer_failed_messages_total"), "failed"),),
+            "iot_producer_failed_messages_total",
+            "failed",
             "Messages that the broker refused, within the time shown.",
-            kind="stat",
-            width=4,
-            alarm_at=1,
         ),
-        Panel(
+        _count_of(
             "Not sent",
-            (Query(over_the_page("iot_producer_not_sent_messages_total"), "not sent"),),
+            "iot_producer_not_sent_messages_total",
+            "not sent",
             "Messages that were given up before they were sent, within the time shown.",
-            kind="stat",
-            width=4,
-            alarm_at=1,
         ),
-        Panel(
+        _count_of(
             "Possible duplicates",
-            (
-                Query(
-                    over_the_page("iot_producer_maybe_duplicated_messages_total"),
-                    "maybe twice",
-                ),
-            ),
+            "iot_producer_maybe_duplicated_messages_total",
+            "maybe twice",
             "Messages that were sent again while nobody knew whether the broker had stored them, "
             "and that it does not deduplicate; within the time shown.",
-            kind="stat",
-            width=4,
-            alarm_at=1,
         ),
     ),
 )

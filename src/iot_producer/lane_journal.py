@@ -16,7 +16,8 @@ from iot_producer.report import RunReport
 from iot_producer.run_config import RunConfig
 from iot_producer.run_journal import LaneHead
 from iot_producer.sinks.opening import producer_name
-from iot_producer.sinks.runs_topic import RunsJournal, RunsTopicConfig
+from iot_producer.sinks.runs_keeper import RunsTopicConfig
+from iot_producer.sinks.runs_topic import RunsJournal
 from iot_producer.sources.runs_topic import predecessor_of, read_journals
 
 Say = Callable[[str], None]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
+from needed import needed_package, needed_root
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
@@ -53,25 +53,6 @@ _PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def needed(name: str) -> str:
-    """Where a program is; without it a test is skipped, in CI it fails."""
-    found = shutil.which(name)
-    if found is None:
-        missing = f"{name} is missing: apt install {name} (Debian, Ubuntu)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
-
-
-def needed_root() -> None:
-    """Containers are started by root here: resource limits need it."""
-    if os.geteuid() != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail("these tests need root")
-        pytest.skip("these tests need root: sudo make test-deploy")
-
-
 class Store:
     """Images and containers below one folder.
 
@@ -81,8 +62,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         for name in _NEEDED:
-            needed(name)
-        needed_root()
+            needed_package(name)
+        needed_root("containers have their limits by root")
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "containers.conf").write_text(_SETTINGS)

@@ -8,33 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+from needed import needed
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 TERRAFORM = DEPLOY / "terraform"
 _FROM = {
-    "kubectl": "kubectl 1.32 or later: kubernetes.io/docs/tasks/tools",
-    "terraform": "Terraform 1.9 or later: developer.hashicorp.com/terraform/install",
+    "kubectl": "1.32 or later, kubernetes.io/docs/tasks/tools",
+    "terraform": "1.9 or later, developer.hashicorp.com/terraform/install",
 }
 Document = dict[str, Any]
 
 
 def judge(name: str) -> Path:
-    """Where a tool is; without it the test is skipped, in CI it fails."""
-    found = shutil.which(name)
-    if found is None:
-        missing = f"{name} is missing: {_FROM.get(name, 'make test-deploy brings it')}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return Path(found)
+    """Where a tool is."""
+    return Path(needed(name, _FROM.get(name, "make test-deploy brings it")))
 
 
 def run(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -16,21 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from needed import needed_package
 
 PATIENCE_S = 90.0
 _PAUSE_S = 0.2
-
-
-def tool(name: str) -> str:
-    """Where ``prometheus`` or ``promtool`` is; without it a test is skipped, in CI it fails."""
-    found = shutil.which(name)
-    if found is None:
-        missing = f"{name} is missing: apt install prometheus (Debian, Ubuntu)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
 
 
 def free_port() -> int:
@@ -104,7 +91,7 @@ def prometheus(folder: Path, config: str) -> Iterator[Prometheus]:
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(
             [
-                tool("prometheus"),
+                needed_package("prometheus"),
                 f"--config.file={file}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from containers import needed
 from judges import DEPLOY, documents
+
+from needed import needed_package
 
 pytestmark = pytest.mark.deploy
 
@@ -26,7 +27,7 @@ def services() -> dict[str, Any]:
 def test_compose_understands_it():
     """Debian's docker-compose 1.29 checks it against the schema, without any Docker."""
     done = subprocess.run(
-        [needed("docker-compose"), "--file", str(FILE), "config"],
+        [needed_package("docker-compose"), "--file", str(FILE), "config"],
         capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]}, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -40,7 +41,7 @@ def test_a_mistake_is_found(tmp_path: Path):
     bad = tmp_path / "compose.yaml"
     bad.write_text(FILE.read_text().replace("read_only: true", "readonly: true"))
     done = subprocess.run(
-        [needed("docker-compose"), "--file", str(bad), "config"],
+        [needed_package("docker-compose"), "--file", str(bad), "config"],
         capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]}, timeout=60,
     )  # fmt: skip
     assert done.returncode != 0

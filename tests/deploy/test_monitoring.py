@@ -20,16 +20,20 @@ from monitoring_files import (
     names_in,
     panels,
 )
-from prometheus_server import tool
 
 from iot_producer.metrics.catalogue import METRICS
+from needed import needed_package
 
 pytestmark = pytest.mark.deploy
 
 
 def promtool(*arguments: str, cwd: Path = MONITORING) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [tool("promtool"), *arguments], cwd=cwd, capture_output=True, text=True, check=False
+        [needed_package("promtool", "prometheus"), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -30,10 +30,11 @@ from monitoring_files import (
     panels,
     runbook_queries,
 )
-from prometheus_server import Prometheus, free_port, prometheus, text_of, tool, until
+from prometheus_server import Prometheus, free_port, prometheus, text_of, until
 
 from iot_producer.stack import StackConfig, StackStatus, default_cache_dir, down, up
 from iot_producer.stack.java import find_java
+from needed import needed_package
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(600)]
 
@@ -73,7 +74,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A broker, a topic with a subscription, a producer, and a Prometheus that has seen them for
     a while."""
-    tool("prometheus")
+    needed_package("prometheus")
     state = tmp_path_factory.mktemp("broker")
     stack = StackConfig(
         state_dir=state, cache_dir=default_cache_dir(os.environ), deduplication=True

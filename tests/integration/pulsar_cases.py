@@ -17,7 +17,8 @@ from iot_producer.errors import DestinationError
 from iot_producer.fleet import I_CUSTOMER, I_TYPE, FleetSpec, fleet_of
 from iot_producer.lane import LaneSpec, lane_of
 from iot_producer.schema import DEVICE_TYPES
-from iot_producer.sinks.pulsar import PulsarSink, PulsarSinkConfig
+from iot_producer.sinks.pulsar import PulsarSink
+from iot_producer.sinks.pulsar_config import PulsarSinkConfig
 from iot_producer.sinks.pulsar_native import NativePulsarConfig, NativePulsarSink
 from iot_producer.sinks.sink import Receipt, Sent
 from iot_producer.sources.pulsar import PulsarReaderConfig, PulsarTopicReader

@@ -29,6 +29,7 @@ from iot_producer.encoders.json_rows import JsonEncoder
 from iot_producer.errors import ConfigError, RefusedError
 from iot_producer.schema import FIELDS, clickhouse_ddl
 from iot_producer.sinks.clickhouse_client import ClickHouseConfig, check_workers, connect
+from needed import cannot_run
 
 pytestmark = pytest.mark.integration
 
@@ -236,7 +237,7 @@ def test_a_full_disk(tmp_path):
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount the small file system that this test fills")
+        cannot_run("only root may mount the small file system that this test fills")
     try:
         config = embedded(place, gather_rows=4_000)
         sink = open_sink(config)

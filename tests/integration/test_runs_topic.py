@@ -17,8 +17,9 @@ from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.pulsar.connection import ConnectionConfig
 from iot_producer.run_journal import LaneHead, runs_topic
 from iot_producer.schedule import MaxRate
-from iot_producer.sinks import runs_topic as keeping
-from iot_producer.sinks.runs_topic import RunsJournal, RunsTopicConfig
+from iot_producer.sinks import runs_keeper as keeping
+from iot_producer.sinks.runs_keeper import RunsTopicConfig
+from iot_producer.sinks.runs_topic import RunsJournal
 from iot_producer.sources.runs_topic import predecessor_of, read_journals
 from iot_producer.stack import StackStatus
 from lane_journals import entry_of, head_of, max_entry_of

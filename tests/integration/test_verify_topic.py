@@ -24,7 +24,8 @@ from iot_producer.lane import LaneSpec, lane_of
 from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.report import RunReport, iso_time
 from iot_producer.schedule import ConstantSchedule, MaxRate, limit
-from iot_producer.sinks.pulsar import PulsarSink, PulsarSinkConfig
+from iot_producer.sinks.pulsar import PulsarSink
+from iot_producer.sinks.pulsar_config import PulsarSinkConfig
 from iot_producer.stack import StackConfig, StackStatus, default_cache_dir, down, up
 from iot_producer.verify import VerifyProgress, run_verify
 from iot_producer.verify_report import Counts, Fault, VerifyReport

@@ -146,7 +146,8 @@ def _pulsar(
         from iot_producer.pulsar.client_errors import not_installed
 
         try:
-            from iot_producer.sinks.pulsar import PulsarSink, PulsarSinkConfig
+            from iot_producer.sinks.pulsar import PulsarSink
+            from iot_producer.sinks.pulsar_config import PulsarSinkConfig
         except ImportError as error:
             raise not_installed(error) from error
         official = PulsarSinkConfig(

@@ -25,14 +25,13 @@ from numpy.typing import NDArray
 
 from iot_producer.blocks import Block
 from iot_producer.clock import Clock
-from iot_producer.encoders.json_rows import MAX_RECORD_BYTES, JsonEncoder
+from iot_producer.encoders.json_rows import JsonEncoder
 from iot_producer.errors import ConfigError, IotProducerError, UnreachableError
 from iot_producer.fleet import I_CUSTOMER, I_TYPE, Fleet
 from iot_producer.pulsar.client_errors import explained
 from iot_producer.pulsar.client_log import last_words
 from iot_producer.pulsar.message_keys import customer_names, device_keys, partition_of
 from iot_producer.pulsar.official_client import (
-    ClientConfig,
     Say,
     close_client,
     connect,
@@ -40,84 +39,19 @@ from iot_producer.pulsar.official_client import (
     silent,
 )
 from iot_producer.pulsar.partition_producer import (
-    COMPRESSIONS,
     Message,
     PartitionProducer,
     create_producers,
 )
-from iot_producer.pulsar.security import NO_SECURITY, SecurityConfig
 from iot_producer.schema import DEVICE_TYPES
+from iot_producer.sinks.pulsar_config import PulsarSinkConfig
 from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
-_MESSAGE_BYTES: Final = MAX_RECORD_BYTES + 128  # with its key, properties and times
 _NS_PER_S: Final = 1_000_000_000
 _SLICE_S: Final = 0.05
 _FIRST_WORD_S: Final = 2.0
 # Results that are given to a message that the broker certainly does not have.
 _FAILURES: Final = frozenset({"MessageTooBig", "ChecksumError", "CryptoError", "InvalidMessage"})
-
-
-@dataclass(frozen=True, slots=True)
-class PulsarSinkConfig:
-    """Where to publish, and how.
-
-    Attributes:
-        service_url: ``pulsar://host:port[,host2:port2]``, of a broker or a proxy.
-        topic: full name.
-        producer_name: fixed, so that no two do the same work; empty: the broker gives one.
-        compression: one of `COMPRESSIONS`.
-        max_pending: most messages without a receipt (about 2 kB each); then ``send`` waits.
-        max_entry_bytes: no entry is larger, before compression; the broker's limit (5 MiB as it
-            comes) must be above it. Limits the block: 800 bytes a record.
-        give_up_after_s: how long to go on connecting while nobody answers, and how long to wait
-            for a receipt while none comes; None: for ever.
-        connect_timeout_s, operation_timeout_s, name_wait_s, close_timeout_s, security: as in
-            `ClientConfig`.
-    """
-
-    service_url: str
-    topic: str
-    producer_name: str = ""
-    compression: str = "lz4"
-    max_pending: int = 50_000
-    max_entry_bytes: int = 2 * 1024 * 1024
-    give_up_after_s: float | None = 30.0
-    connect_timeout_s: float = 5.0
-    operation_timeout_s: float = 10.0
-    name_wait_s: float = 6.0
-    close_timeout_s: float = 3.0
-    security: SecurityConfig = NO_SECURITY
-
-    def __post_init__(self) -> None:
-        if self.compression not in COMPRESSIONS:
-            raise ConfigError(
-                f"compression {self.compression!r} is unknown", f"known: {', '.join(COMPRESSIONS)}"
-            )
-        if self.max_pending < 1:
-            raise ConfigError(f"max_pending is {self.max_pending}", "set it to 1 or more")
-        if self.max_entry_bytes < _MESSAGE_BYTES:
-            raise ConfigError(
-                f"max_entry_bytes is {self.max_entry_bytes}",
-                f"a single message may take {_MESSAGE_BYTES}",
-            )
-
-    @property
-    def max_entry_records(self) -> int:
-        """Records that fit into an entry, and so into a block, at their largest."""
-        return self.max_entry_bytes // _MESSAGE_BYTES
-
-    @property
-    def client(self) -> ClientConfig:
-        """How to reach Pulsar."""
-        return ClientConfig(
-            self.service_url,
-            self.connect_timeout_s,
-            self.operation_timeout_s,
-            self.give_up_after_s,
-            self.name_wait_s,
-            self.close_timeout_s,
-            self.security,
-        )
 
 
 @dataclass(frozen=True, slots=True)

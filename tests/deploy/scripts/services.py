@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import pytest
+from needed import needed
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = ROOT / ".venv-deploy" / "bin"
@@ -24,20 +23,14 @@ _HTPASSWD = "AWS:$2b$04$0uAZqanjes0CeTwbzxzHWOdlatX8TJR0ant0MeWgrbMzZk7ovIC82\n"
 _PATIENCE_S = 30.0
 
 
-def needs(tool: str, package: str) -> str:
-    """The path of a tool; without it the test is skipped, but in CI it fails."""
-    path = shutil.which(tool, path=tools_path())
-    if path is None:
-        reason = f"{tool} is missing: {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
-
-
 def tools_path() -> str:
     """A PATH on which the tools of .venv-deploy come first."""
     return f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+
+
+def needs(tool: str, remedy: str) -> str:
+    """The path of a tool."""
+    return needed(tool, remedy, tools_path())
 
 
 def free_port() -> int:

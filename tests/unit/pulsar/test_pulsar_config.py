@@ -8,7 +8,7 @@ import pytest
 
 from iot_producer.encoders.json_rows import MAX_RECORD_BYTES
 from iot_producer.errors import ConfigError
-from iot_producer.sinks.pulsar import PulsarSinkConfig
+from iot_producer.sinks.pulsar_config import PulsarSinkConfig
 from iot_producer.sources.pulsar import PulsarReaderConfig
 
 URL = "pulsar://127.0.0.1:6650"

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from needed import cannot_run
 
 IS_ROOT = os.geteuid() == 0
 
@@ -18,13 +18,13 @@ IS_ROOT = os.geteuid() == 0
 def small_disk(directory: Path, n_bytes: int) -> Iterator[Path]:
     """A file system of ``n_bytes`` of its own, mounted below ``directory``."""
     if not IS_ROOT:
-        pytest.skip("only root may mount the small file system that this test fills")
+        cannot_run("only root may mount the small file system that this test fills")
     place = directory / "small"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", str(place)]
     made = subprocess.run(mount, capture_output=True, text=True, check=False)
     if made.returncode:
-        pytest.skip(f"no small file system can be mounted here: {made.stderr.strip()}")
+        cannot_run(f"no small file system can be mounted here: {made.stderr.strip()}")
     try:
         yield place
     finally:

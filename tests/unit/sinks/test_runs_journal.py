@@ -16,8 +16,9 @@ from iot_producer.pulsar.event_loop import EventLoop
 from iot_producer.pulsar.wire import parse_body
 from iot_producer.run_journal import entries_of, newest
 from iot_producer.schedule import MaxRate
-from iot_producer.sinks import runs_topic as keeping
-from iot_producer.sinks.runs_topic import RunsJournal, RunsTopicConfig
+from iot_producer.sinks import runs_keeper as keeping
+from iot_producer.sinks.runs_keeper import RunsTopicConfig
+from iot_producer.sinks.runs_topic import RunsJournal
 from lane_journals import START_NS, entry_of, head_of, max_entry_of
 
 TOPIC = "persistent://public/default/t"
