@@ -8,14 +8,18 @@ sinks, tallies or processes.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import deque
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iot_producer.blocks import NS_PER_MS, Block, Plan, block_at
 from iot_producer.lane import Lane
+
+_MOST_AHEAD: Final = 32
 
 
 class Feed(Protocol):
@@ -31,6 +35,13 @@ class Feed(Protocol):
 
     def wake_ns(self, first: int) -> int:
         """When the block from ``first`` on will be complete, ns since the epoch."""
+        ...
+
+    def ahead(self, first: int) -> Iterable[Block]:
+        """The blocks that ``next_block`` will give if it is asked in time, from ``first`` on.
+
+        Some of them, and none while it has blocks left that were asked for before.
+        """
         ...
 
     def is_done(self, first: int) -> bool:
@@ -60,12 +71,10 @@ class PlannedFeed:
         self._block_records = block_records
         self._linger_ns = linger_ns
         self._limit = plan.n_messages
-        self._asked = (-1, 0)  # (now_ns, n_due): asked twice a turn
+        self._ahead: deque[tuple[int, Block]] = deque()  # when each is cut
 
     def n_due(self, now_ns: int) -> int:
-        if now_ns != self._asked[0]:
-            self._asked = (now_ns, self._plan.n_due(now_ns))
-        due = self._asked[1]
+        due = self._plan.n_due(now_ns)
         return due if self._limit is None else min(due, self._limit)
 
     def is_done(self, first: int) -> bool:
@@ -75,6 +84,11 @@ class PlannedFeed:
         return self._plan.due_ns(first)
 
     def next_block(self, first: int, now_ns: int) -> Block | None:
+        if self._ahead:
+            cut_ns, block = self._ahead[0]
+            if block.first == first and now_ns < cut_ns + self._linger_ns:
+                return None if now_ns < cut_ns else self._ahead.popleft()[1]
+            self._ahead.clear()  # it is late, and larger blocks are quicker
         n = min(self.n_due(now_ns) - first, self._block_records)
         if n <= 0:
             return None
@@ -83,7 +97,33 @@ class PlannedFeed:
             return None
         return self._plan.block(first, n)
 
+    def ahead(self, first: int) -> Iterator[Block]:
+        """As in `Feed`: small blocks only, since the others gain nothing by it."""
+        if self._ahead or self.is_done(first) or not self._linger_ns:
+            return
+        due_ns = self._plan.due_ns(first)
+        end_ns = due_ns + _MOST_AHEAD * self._linger_ns
+        n = min(self.n_due(end_ns) - first, _MOST_AHEAD * self._block_records)
+        page = self._plan.block(first, n)  # one call instead of many
+        offsets_ns = page.offsets_ns.tolist()
+        start = 0
+        while start < n and len(self._ahead) < _MOST_AHEAD:
+            cut_ns = offsets_ns[start] + self._linger_ns
+            stop = bisect_right(offsets_ns, cut_ns, start)
+            if first + stop == self._limit:
+                cut_ns = offsets_ns[stop - 1]
+            elif due_ns + cut_ns > end_ns:
+                return  # more may be due by then
+            if stop - start >= self._block_records:
+                return
+            block = page.part(start, stop)
+            self._ahead.append((due_ns + cut_ns, block))
+            yield block
+            start = stop
+
     def wake_ns(self, first: int) -> int:
+        if self._ahead and self._ahead[0][1].first == first:
+            return self._ahead[0][0]
         last = first + self._block_records - 1
         if self._limit is not None:
             last = min(last, self._limit - 1)
@@ -91,6 +131,7 @@ class PlannedFeed:
 
     def close(self, now_ns: int) -> None:
         self._limit = self.n_due(now_ns)
+        self._ahead.clear()
 
 
 class MaxFeed:
@@ -128,6 +169,9 @@ class MaxFeed:
 
     def n_due(self, now_ns: int) -> int:
         return self._n_made
+
+    def ahead(self, first: int) -> Iterable[Block]:
+        return ()  # no message is intended for a time before it is made
 
     def is_done(self, first: int) -> bool:
         return self._limit is not None and first >= self._limit

@@ -98,7 +98,9 @@ class Histogram:
         Args:
             counts: int64 of shape (N_CELLS,), as ``empty_counts`` lays it out.
         """
-        buckets = np.flatnonzero(counts[:N_BUCKETS])
+        # A value's bucket is at most its microseconds: so much need be looked at.
+        n_buckets = min(max(int(counts[CELL_MAX_NS]), 0) // 1000 + 1, N_BUCKETS)
+        buckets = np.flatnonzero(counts[:n_buckets])
         if len(buckets) == 0:
             return cls.empty()
         return cls(

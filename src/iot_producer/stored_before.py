@@ -28,9 +28,13 @@ class StoredBefore:
         self._last_ids = np.array(last_ids, dtype=np.int64)
         self._until_ns = max(last_ids, default=-1)
 
+    def may_have(self, block: Block) -> bool:
+        """Whether any of a block may be stored; of most blocks nothing is."""
+        return block.start_ns <= self._until_ns
+
     def runs(self, block: Block) -> Iterator[tuple[Block, bool]]:
-        """A block in pieces, each with whether all of it is stored; most blocks are one piece."""
-        if block.start_ns > self._until_ns:
+        """A block in pieces, each with whether all of it is stored."""
+        if not self.may_have(block):
             yield block, False
             return
         last_ids = self._last_ids[partition_of(block.devices, len(self._last_ids))]

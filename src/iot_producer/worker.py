@@ -22,16 +22,19 @@ from iot_producer.errors import DataError, DestinationError, IotProducerError
 from iot_producer.feed import Feed, MaxFeed
 from iot_producer.gap import STORED_BEFORE
 from iot_producer.lane_account import settled
-from iot_producer.latency import Histogram, Latencies, empty_counts
-from iot_producer.latency_counts import count_latencies, count_latency
+from iot_producer.latency import Latencies
+from iot_producer.pending_blocks import PendingBlocks
 from iot_producer.report import LaneReport
-from iot_producer.sinks.sink import Receipt, Sink
+from iot_producer.sinks.sink import PreparingSink, Receipt, Sink
 from iot_producer.snapshot import Snapshot
 from iot_producer.stored_before import StoredBefore
 from iot_producer.tally import LaneTally
 
 NAP_NS: Final = 20_000_000
 """The longest sleep: commands are looked at as often."""
+_LOOK_NS: Final = 50_000_000
+_MANY_RECORDS: Final = 1000
+_SPARE_NS: Final = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,6 @@ class Journal(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A block without all of its receipts."""
-
-    start_ns: int
-    offsets_ns: NDArray[np.int64]
-    sent_ns: int
-    n_open: int
-    n_cold: int  # messages of the warm-up at its front
-
-
 class Worker:
     """Runs one lane to its end.
 
@@ -108,6 +100,7 @@ class Worker:
         self._config = config
         self._feed = feed
         self._sink = sink
+        self._preparing = sink if isinstance(sink, PreparingSink) else None
         self._clock = clock
         self._command = command
         self._publish = publish
@@ -116,14 +109,14 @@ class Worker:
         self._next_journal_ns = config.start_ns
         self._stored = StoredBefore() if stored is None else stored
         self._tally = LaneTally()
-        self._pending: dict[int, _Pending] = {}
+        self._pending = PendingBlocks(config.start_ns + config.warm_up_ns)
         self._broken = -1
         self._raw_bytes = 0
         self._next_snapshot_ns = 0
-        self._lag, self._service, self._response = (empty_counts() for _ in range(3))
+        self._next_look_ns = 0
+        self._n_since_look = 0
         self.in_sink = False
         """Whether the sink has the word: only then may a signal handler raise."""
-        self._cold_until_ns = config.start_ns + config.warm_up_ns
 
     @property
     def raw_bytes(self) -> int:
@@ -150,7 +143,7 @@ class Worker:
             self._config.lane,
             self._tally.snapshot(),
             self._tally.ranges(),
-            self._latencies(),
+            self._pending.latencies(),
             self._blocks(),
             None if error is None else error.message,
             self._sink.counters(),
@@ -184,44 +177,71 @@ class Worker:
             self._tally.snapshot(),
             self._raw_bytes,
             self._lag_ns(now_ns),
-            self._latencies(),
+            self._pending.latencies(),
             sink=self._sink.counters(),
         )
 
     def _send_all(self) -> None:
+        try:
+            self._send_until_done()
+        finally:
+            self._schedule(self._clock.now_ns())
+
+    def _send_until_done(self) -> None:
         closed = False
         deadline_ns = 0
         while not self._feed.is_done(self._tally.next):
-            self._take_receipts()
             now_ns = self._clock.now_ns()
+            if self._n_since_look >= _MANY_RECORDS or now_ns >= self._next_look_ns:
+                self._look_around(now_ns)
             command = self._command()
             if command is Command.ABORT or (closed and now_ns >= deadline_ns):
                 self._feed.close(now_ns)
-                self._tally.schedule_to(self._feed.n_due(now_ns))
                 return
             if command is Command.DRAIN and not closed:
                 self._feed.close(now_ns)
                 closed = True
                 deadline_ns = now_ns + self._config.drain_timeout_ns
-            self._keep_journal(now_ns)
-            first = self._tally.next
-            block = self._feed.next_block(first, now_ns)
-            self._tally.schedule_to(self._feed.n_due(now_ns))
-            if now_ns >= self._next_snapshot_ns:
-                self._next_snapshot_ns = now_ns + self._config.snapshot_interval_ns
-                self._publish(self.snapshot())
+            block = self._feed.next_block(self._tally.next, now_ns)
             if block is None:
                 self._rest(now_ns)
             elif now_ns - block.start_ns > self._config.max_lag_ns and self._gives_up(now_ns):
                 continue
             else:
-                for part, is_stored in self._stored.runs(block):
-                    if is_stored:
-                        self._tally.skip(part.first, part.stop, STORED_BEFORE)
-                    else:
-                        self._send(part)
+                self._tally.schedule_to(block.stop)
+                if self._stored.may_have(block):
+                    self._send_rest_of(block)
+                else:
+                    self._send(block)
                 self._rest(self._clock.now_ns())
-        self._tally.schedule_to(self._feed.n_due(self._clock.now_ns()))
+
+    def _look_around(self, now_ns: int) -> None:
+        """What need not be done after each block: a few receipts at once cost little more than one.
+
+        What costs most is to come back to code that the processor's caches have forgotten.
+        """
+        self._n_since_look = 0
+        self._take_receipts()
+        self._keep_journal(now_ns)
+        if now_ns >= self._next_snapshot_ns:
+            self._next_snapshot_ns = now_ns + self._config.snapshot_interval_ns
+            self._schedule(now_ns)
+            self._publish(self.snapshot())
+        self._next_look_ns = min(now_ns + _LOOK_NS, self._next_snapshot_ns)
+        if self._journal is not None:
+            self._next_look_ns = min(self._next_look_ns, self._next_journal_ns)
+
+    def _send_rest_of(self, block: Block) -> None:
+        """Send what of a block is not stored already."""
+        for part, is_stored in self._stored.runs(block):
+            if is_stored:
+                self._tally.skip(part.first, part.stop, STORED_BEFORE)
+            else:
+                self._send(part)
+
+    def _schedule(self, now_ns: int) -> None:
+        """Count what has come due; a block is counted when it is sent, the rest now and then."""
+        self._tally.schedule_to(self._feed.n_due(now_ns))
 
     def _rest(self, now_ns: int) -> None:
         """Sleep until the next block is complete, or it is time to look at commands."""
@@ -229,7 +249,16 @@ class Worker:
         if not self._feed.is_done(first):
             wake_ns = min(self._feed.wake_ns(first), now_ns + NAP_NS)
             if wake_ns > now_ns:
+                if self._preparing is not None and wake_ns > now_ns + 2 * _SPARE_NS:
+                    self._prepare(self._preparing, first, wake_ns - _SPARE_NS)
                 self._clock.sleep_until(wake_ns)
+
+    def _prepare(self, sink: PreparingSink, first: int, until_ns: int) -> None:
+        """Make what will be sent next, while there is time."""
+        for block in self._feed.ahead(first):
+            sink.prepare(block)
+            if self._clock.now_ns() >= until_ns:
+                return
 
     def _gives_up(self, now_ns: int) -> bool:
         """What is later than the largest lag: dropped, or the end of the run."""
@@ -241,6 +270,7 @@ class Worker:
                 f"lane {self._config.lane} is more than {limit_s:g} s behind its schedule",
                 "lower the rate, add WORKERS, or let it catch up with --on-overload catch-up",
             )
+        self._schedule(now_ns)
         stop = self._feed.n_due(now_ns - self._config.max_lag_ns)
         first = self._tally.next
         if stop <= first:
@@ -259,49 +289,23 @@ class Worker:
             raise
         finally:
             self.in_sink = False
+        self._n_since_look += block.n
         self._tally.sent(block.first, block.stop, sent.n_by_partition or None)
         self._raw_bytes += sent.raw_bytes
-        n_cold = 0
-        if block.start_ns < self._cold_until_ns:
-            warm_offset = self._cold_until_ns - block.start_ns
-            n_cold = int(np.searchsorted(block.offsets_ns, warm_offset, side="left"))
-        self._pending[block.first] = _Pending(
-            block.start_ns, block.offsets_ns, sent.at_ns, block.n, n_cold
-        )
-        count_latencies(self._lag, sent.at_ns - block.start_ns, block.offsets_ns[n_cold:])
+        self._pending.add(block, sent.at_ns)
 
-    def _take_receipts(self, timeout_s: float = 0.0) -> None:
-        for receipt in self._sink.receipts(timeout_s):
-            self._take(receipt)
+    def _take_receipts(self) -> None:
+        for receipt in self._sink.receipts():
+            if receipt.first != self._broken:  # the block that could not be sent as a whole
+                self._take(receipt)
 
     def _take(self, receipt: Receipt) -> None:
-        if receipt.first == self._broken:
-            return  # of the block that could not be sent as a whole
+        self._pending.take(receipt)
         span = (receipt.first, receipt.stop, receipt.partition, receipt.n_records)
-        pending = self._pending.get(receipt.first)
-        if pending is None:
-            raise DataError(f"a receipt for a block that waits for none: {span}")
         if receipt.error:
             self._tally.failed(*span, receipt.error)
         else:
-            self._count(receipt, pending)
             self._tally.confirmed(*span)
-        pending.n_open -= receipt.n_records
-        if pending.n_open <= 0:
-            del self._pending[receipt.first]
-
-    def _count(self, receipt: Receipt, pending: _Pending) -> None:
-        """Service and response times of the messages that a receipt confirms."""
-        members, n_cold = receipt.members, pending.n_cold
-        n_named = len(pending.offsets_ns) if members is None else len(members)
-        if n_named != receipt.n_records:
-            raise DataError(f"a receipt for {receipt.n_records} messages that names {n_named}")
-        if members is None:
-            offsets_ns = pending.offsets_ns[n_cold:]
-        else:
-            offsets_ns = pending.offsets_ns[members[members >= n_cold]]
-        count_latency(self._service, receipt.at_ns - pending.sent_ns, len(offsets_ns))
-        count_latencies(self._response, receipt.at_ns - pending.start_ns, offsets_ns)
 
     def _drain(self) -> None:
         """Wait for the receipts of what was sent: in slices, so that an abort is seen."""
@@ -343,10 +347,6 @@ class Worker:
     def _blocks(self) -> NDArray[np.int64] | None:
         """At the maximum rate, the blocks that were made; nobody else knows of them."""
         return self._feed.blocks() if isinstance(self._feed, MaxFeed) else None
-
-    def _latencies(self) -> Latencies:
-        counts = (self._lag, self._service, self._response)
-        return Latencies(*(Histogram.of_counts(count) for count in counts))
 
     def _lag_ns(self, now_ns: int) -> int:
         """How long the oldest message that is due and not sent has waited."""

@@ -290,6 +290,9 @@ class _Orders:
         # True while three quarters of the socket's buffer are free: enough for any snapshot.
         self._writable = select.poll()
         self._writable.register(pipe, select.POLLOUT)
+        # The pipe's own poll makes a selector each time, which costs more than a block.
+        self._readable = select.poll()
+        self._readable.register(pipe, select.POLLIN)
 
     def command(self) -> Command:
         """The highest command so far."""
@@ -298,7 +301,7 @@ class _Orders:
             return self._command
         self._next_poll_ns = now_ns + _POLL_NS
         try:
-            while self._pipe.poll():
+            while self._readable.poll(0):
                 order = self._pipe.recv()
                 if isinstance(order, Order):
                     self._command = max(self._command, order.command)

@@ -15,7 +15,7 @@ from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
 
 pytestmark = pytest.mark.integration
 
-STAGES = ("ready", "native", "official", "pulsar-perf")
+STAGES = ("ready", "native", "official", "pulsar-perf", "paced")
 OPTIONS = BenchOptions(
     stages=STAGES,
     workers=(1, 2),
@@ -85,4 +85,12 @@ def test_the_whole_command_names_the_broker_and_the_bars():
         "native to official, CPU",
         "native to official, bytes sent",
         "official, generated and confirmed",
+        "worker at 1,000 msg/s",
+        "lag p99 at 1,000 msg/s",
+        "response p99 at 100,000 msg/s",
     ]
+    assert [run.per_s for run in report.paced] == [1_000, 100_000]
+    for run in report.paced:
+        assert run.window_s >= 3
+        assert 0 < run.worker_cpu_s < run.window_s * 2
+        assert 0 < run.lag_p99_ms <= run.response_p99_ms

@@ -55,6 +55,14 @@ class MoodySink(MemorySink):
         return found
 
 
+class PreparingMoodySink(MoodySink):
+    """One that is told what comes."""
+
+    def prepare(self, block: Block) -> None:
+        assert self.last_ns < block.start_ns
+        self.manual.advance(self.dice.choice([0, 0, 1000, MS // 2]))
+
+
 @settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -67,6 +75,7 @@ class MoodySink(MemorySink):
     after_ms=st.integers(0, 300),
     block_records=st.sampled_from([1, 7, 100]),
     warm_up_ms=st.sampled_from([0, 10]),
+    prepares=st.booleans(),
 )
 def test_every_message_that_was_due_has_one_fate(
     seed: int,
@@ -79,9 +88,11 @@ def test_every_message_that_was_due_has_one_fate(
     after_ms: int,
     block_records: int,
     warm_up_ms: int,
+    prepares: bool,
 ) -> None:
     clock = ManualClock(START)
-    sink = MoodySink(clock, Random(seed), partitions, gone_at)
+    kind = PreparingMoodySink if prepares else MoodySink
+    sink = kind(clock, Random(seed), partitions, gone_at)
     feed: Feed
     if per_s:
         schedule = limit(ConstantSchedule(Fraction(per_s)), n)

@@ -89,6 +89,85 @@ class TestPlannedFeed:
             assert set(block.devices % 2) == {index}
 
 
+def same(one: Block | None, other: Block | None) -> bool:
+    assert one is not None
+    assert other is not None
+    return (one.first, one.devices.tolist(), one.intended_ns.tolist()) == (
+        other.first,
+        other.devices.tolist(),
+        other.intended_ns.tolist(),
+    )
+
+
+class TestBlocksAhead:
+    @pytest.mark.parametrize("per_s", [1, 90, 400, 1000, 7777, 40_000])
+    @pytest.mark.parametrize("n", [None, 1, 2, 37, 40])
+    def test_are_those_that_are_given_when_nobody_is_late(self, per_s: int, n: int | None):
+        ready, plain = planned(per_s, n), planned(per_s, n)
+        first = 0
+        for ahead in itertools.islice(ready.ahead(0), 40):
+            wake_ns = plain.wake_ns(first)
+            assert ready.wake_ns(first) == wake_ns
+            assert ready.next_block(first, wake_ns - 1) is None
+            assert same(ahead, plain.next_block(first, wake_ns))
+            assert ready.next_block(first, wake_ns) is ahead
+            first = ahead.stop
+        assert first > 0
+        assert first == n or first > 5 or per_s < 1000
+
+    def test_only_as_long_as_there_are_none(self):
+        feed = planned()
+        some = list(itertools.islice(feed.ahead(0), 3))
+        assert [b.first for b in some] == [0, 3, 6]
+        assert list(feed.ahead(9)) == []
+        first = 0
+        for each in some:
+            assert feed.next_block(first, feed.wake_ns(first)) is each
+            first = each.stop
+        assert next(iter(feed.ahead(9))).first == 9
+
+    def test_a_message_that_comes_due_between_the_cut_and_the_turn_is_left_for_the_next(self):
+        feed = planned(per_s=5000)
+        ahead = next(iter(feed.ahead(0)))
+        assert ahead.n == 11
+        assert feed.next_block(0, START + 2 * MS + 900_000) is ahead
+        assert feed.n_due(START + 2 * MS + 900_000) == 15
+
+    def test_whoever_is_late_gets_larger_ones(self):
+        feed = planned()
+        made = list(feed.ahead(0))
+        assert len(made) > 10
+        late = feed.next_block(0, START + 50 * MS)
+        assert late is not None
+        assert late.n == 51
+        assert feed.next_block(late.stop, START + 50 * MS) is None
+        assert next(iter(feed.ahead(late.stop))).first == 51
+
+    def test_what_was_given_up_is_passed_over(self):
+        feed = planned()
+        assert len(list(feed.ahead(0))) > 10
+        block = feed.next_block(4, START + 6 * MS)
+        assert block is not None
+        assert (block.first, block.n) == (4, 3)
+
+    def test_after_close_nothing_that_is_not_due(self):
+        feed = planned()
+        assert len(list(feed.ahead(0))) > 10
+        feed.close(START + MS)
+        block = feed.next_block(0, START + MS)
+        assert block is not None
+        assert block.n == 2
+        assert list(feed.ahead(2)) == []
+
+    def test_none_that_are_full_and_none_without_linger(self):
+        assert list(planned(per_s=100_000, block_records=50).ahead(0)) == []
+        assert list(planned(linger_ns=0).ahead(0)) == []
+        assert list(max_feed(1000).ahead(0)) == []
+
+    def test_not_without_bound(self):
+        assert len(list(planned(per_s=2000).ahead(0))) <= 32
+
+
 def max_feed(devices: int, block_records: int = 4, **limits: int | None) -> MaxFeed:
     members = lane_of(devices, LaneSpec())
     return MaxFeed(

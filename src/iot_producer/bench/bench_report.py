@@ -22,6 +22,11 @@ NATIVE_TO_PERF_BAR: Final = 0.2
 NATIVE_TO_OFFICIAL_BAR: Final = 0.06
 WIRE_BAR: Final = 1.4
 OFFICIAL_CPU_BAR: Final = 15.0
+LOW_RATE: Final = 1_000
+HIGH_RATE: Final = 100_000
+LOW_RATE_CPU_BAR: Final = 5.0
+LOW_RATE_LAG_BAR: Final = 5.0
+HIGH_RATE_RESPONSE_BAR: Final = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,45 @@ class StartUpResult:
 
 
 @dataclass(frozen=True, slots=True)
+class PacedResult:
+    """A run at a set rate, with one worker.
+
+    Attributes:
+        per_s: messages a second.
+        window_s: how long its CPU time was looked at.
+        worker_cpu_s: CPU time of the worker's process in that window, user and system.
+        lag_p99_ms, response_p99_ms: 99th percentiles of the whole run but its warm-up.
+    """
+
+    per_s: int
+    window_s: float
+    worker_cpu_s: float
+    lag_p99_ms: float
+    response_p99_ms: float
+
+    @property
+    def worker_percent(self) -> float:
+        """CPU of the worker, in per cent of a core."""
+        return 100 * self.worker_cpu_s / self.window_s
+
+    @property
+    def cpu_s_per_million(self) -> float:
+        """CPU seconds of the worker per million messages."""
+        return self.worker_cpu_s * 1e6 / (self.per_s * self.window_s)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON file."""
+        return {
+            "messages_per_s": self.per_s,
+            "window_s": _rounded(self.window_s),
+            "worker_cpu_percent": _rounded(self.worker_percent),
+            "cpu_s_per_million": _rounded(self.cpu_s_per_million),
+            "lag_p99_ms": _rounded(self.lag_p99_ms),
+            "response_p99_ms": _rounded(self.response_p99_ms),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """A figure with its limit.
 
@@ -190,6 +234,7 @@ class BenchReport:
         settings: fleet, block size and the rest that figures depend on.
         stages: what was measured.
         start_up: how long commands take to begin.
+        paced: runs at set rates.
         left_out: (stage, reason) of what was asked for and cannot be measured here.
         failed: (stage, reason) of what went wrong while it was measured.
     """
@@ -201,6 +246,7 @@ class BenchReport:
     settings: Mapping[str, object]
     stages: tuple[StageResult, ...]
     start_up: tuple[StartUpResult, ...] = ()
+    paced: tuple[PacedResult, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
 
@@ -234,6 +280,7 @@ class BenchReport:
                 name = "values + JSON text against the reference"
                 bars.append(Bar(name, ratio, JSON_RATIO_BAR, True, "×"))
         bars += self._pulsar_bars()
+        bars += self._paced_bars()
         for start in self.start_up:
             if start.seconds:
                 bars.append(Bar(start.name, start.best_s, start.bar_s, False, "s"))
@@ -260,6 +307,19 @@ class BenchReport:
             bars.append(Bar(name, official.median_cpu, OFFICIAL_CPU_BAR, False, "CPU-s/M"))
         return bars
 
+    def _paced_bars(self) -> list[Bar]:
+        bars = []
+        for run in self.paced:
+            at = f"at {run.per_s:,} msg/s"
+            if run.per_s == LOW_RATE:
+                share = run.worker_percent
+                bars.append(Bar(f"worker {at}", share, LOW_RATE_CPU_BAR, False, "% of a core"))
+                bars.append(Bar(f"lag p99 {at}", run.lag_p99_ms, LOW_RATE_LAG_BAR, False, "ms"))
+            if run.per_s == HIGH_RATE:
+                p99_ms = run.response_p99_ms
+                bars.append(Bar(f"response p99 {at}", p99_ms, HIGH_RATE_RESPONSE_BAR, False, "ms"))
+        return bars
+
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON file."""
         stages = []
@@ -274,6 +334,7 @@ class BenchReport:
             "versions": dict(self.versions),
             "settings": dict(self.settings),
             "stages": stages,
+            "paced": [run.to_dict() for run in self.paced],
             "start_up": [start.to_dict() for start in self.start_up],
             "bars": [bar.to_dict() for bar in self.bars()],
             "left_out": [{"stage": stage, "reason": reason} for stage, reason in self.left_out],

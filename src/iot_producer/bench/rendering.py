@@ -25,6 +25,7 @@ _HEAD = (
 )
 _WIRE_HEAD = "bytes a message"
 _START_UP_HEAD = ("start-up, best", "seconds", "CPU-s")
+_PACED_HEAD = ("msg/s", "worker, % of a core", "CPU-s/M", "lag p99, ms", "response p99, ms")
 _LEFT_COLUMNS = 2
 
 _LEGEND = (
@@ -39,6 +40,8 @@ def render(report: BenchReport) -> str:
     parts = ["\n".join(_facts(report))]
     if report.stages:
         parts += [_plain_table(_head(report), _rows(report)), _LEGEND]
+    if report.paced:
+        parts.append(_plain_table(_PACED_HEAD, _paced(report), left=0))
     if _start_ups(report):
         parts.append(_plain_table(_START_UP_HEAD, _start_ups(report), left=1))
     if report.bars():
@@ -53,6 +56,8 @@ def markdown(report: BenchReport) -> str:
     parts = [f"# Benchmark {report.date[:10]}, {report.commit}", "  \n".join(_facts(report))]
     if report.stages:
         parts += [_markdown_table(_head(report), _rows(report)), _LEGEND.replace("\n", " ")]
+    if report.paced:
+        parts.append(_markdown_table(_PACED_HEAD, _paced(report), left=0))
     if _start_ups(report):
         parts.append(_markdown_table(_START_UP_HEAD, _start_ups(report), 1))
     if report.bars():
@@ -138,6 +143,19 @@ def _rows(report: BenchReport) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def _paced(report: BenchReport) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{run.per_s:,}",
+            _short(run.worker_percent),
+            _short(run.cpu_s_per_million),
+            _short(run.lag_p99_ms),
+            _short(run.response_p99_ms),
+        )
+        for run in report.paced
+    ]
 
 
 def _start_ups(report: BenchReport) -> list[tuple[str, ...]]:

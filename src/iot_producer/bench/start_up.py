@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from iot_producer.bench.bench_report import StartUpResult
+from iot_producer.bench.environment import clean_environment
 
 _TIMEOUT_S: Final = 120.0
 _FIRST_RECORD: Final = ("run", "--to", "-", "--messages", "1", "--quiet")
-_ALIEN: Final = ("NUMBA_", "IOT_PRODUCER_", "MESSAGES_", "PULSAR_", "XDG_CACHE_HOME")
-"""Variables that begin so would change what is measured."""
 
 
 class StartUpError(Exception):
@@ -64,9 +63,7 @@ def measure_start_up(
         say: takes a line of news.
         n_tries: of what can be repeated; the cold start is measured once.
     """
-    kept = {name: value for name, value in environ.items() if not name.startswith(_ALIEN)}
-    for name in ("WORKERS", "SHARD", "SEED", "DEVICES", "CUSTOMERS", "SITES"):
-        kept.pop(name, None)
+    kept = clean_environment(environ)
     results = []
     with tempfile.TemporaryDirectory(prefix="iot-producer-bench-") as cache:
         env = {**kept, "XDG_CACHE_HOME": cache}

@@ -14,8 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from iot_producer import __version__
-from iot_producer.bench.bench_options import OFFICIAL, PERF, BenchOptions, StageSpec, round_topic
-from iot_producer.bench.bench_report import BenchReport, StageResult, StartUpResult, merged
+from iot_producer.bench.bench_options import (
+    OFFICIAL,
+    PACED,
+    PERF,
+    BenchOptions,
+    StageSpec,
+    round_topic,
+)
+from iot_producer.bench.bench_report import (
+    BenchReport,
+    PacedResult,
+    StageResult,
+    StartUpResult,
+    merged,
+)
 from iot_producer.bench.measuring import Crew
 from iot_producer.bench.start_up import measure_start_up
 from iot_producer.clock import Clock, SystemClock
@@ -49,6 +62,7 @@ def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> Be
     results: list[StageResult] = []
     left_out: list[tuple[str, str]] = []
     failed: list[tuple[str, str]] = []
+    paced: tuple[PacedResult, ...] = ()
     with ExitStack() as guard:
         broker: LocalBroker | IotProducerError | None = None
         for stage in options.chosen():
@@ -65,6 +79,9 @@ def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> Be
             mine = broker if stage.needs_broker else None
             assert not isinstance(mine, IotProducerError)
             try:
+                if stage.name == PACED and mine is not None:
+                    paced = _paced(options, mine, say)
+                    continue
                 for workers in options.workers[:1] if stage.name == PERF else options.workers:
                     results.append(_measured(options, stage, workers, mine, say))
             except IotProducerError as error:
@@ -86,6 +103,7 @@ def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> Be
         },
         stages=tuple(results),
         start_up=start_up,
+        paced=paced,
         left_out=tuple(left_out),
         failed=tuple(failed),
     )
@@ -146,6 +164,12 @@ def _measured(
     result = StageResult(stage.name, workers, rounds, peak_rss_bytes, wire_bytes)
     say(f"    {result.median_cpu:.3g} CPU-s/M, {result.median_per_s:,.0f} records/s")
     return result
+
+
+def _paced(options: BenchOptions, broker: LocalBroker, say: Say) -> tuple[PacedResult, ...]:
+    from iot_producer.bench.paced_runs import measure_paced
+
+    return measure_paced(broker, options, say)
 
 
 def _reason(error: IotProducerError) -> str:

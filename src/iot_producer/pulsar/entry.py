@@ -32,7 +32,7 @@ NONE: Final = "none"
 
 _NS_PER_MS: Final = 1_000_000
 _SLACK: Final = 64  # written behind the end by stores of 8 bytes
-_MOST_FREE: Final = 32  # buffers that are kept; more are free after a stall only
+_MOST_FREE: Final = 48  # buffers that are kept: for what is made ahead and what is on its way
 
 Bytes = NDArray[np.uint8]
 Compressor = Callable[[Any, Any], int]

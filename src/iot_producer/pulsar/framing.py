@@ -78,6 +78,10 @@ class Framer:
         if entry.parcel.is_written:
             self._builder.release(entry.tag[1])
 
+    def drop(self, entry: Outgoing) -> None:
+        """An entry will not be sent: its buffer is free."""
+        self._builder.release(entry.tag[1])
+
     def _entry(
         self, producer: Producer, payload: EntryPayload, publish_ms: int, tag: Any
     ) -> Outgoing:

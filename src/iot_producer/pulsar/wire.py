@@ -223,6 +223,11 @@ class FrameReader:
         """Take bytes as they arrive, in pieces of any length. Faults show in `next_frame`."""
         view = memoryview(data)
         at, n = 0, len(view)
+        if n >= 2 * _SIZE.size and not self.is_within_frame and self._fault is None:
+            (n_bytes,) = _SIZE.unpack_from(view)
+            if n_bytes == n - _SIZE.size and n_bytes <= self._most_bytes:
+                self._whole.append(bytearray(view[_SIZE.size :]))  # just one, as receipts come
+                return
         while at < n and self._fault is None:
             if self._part is None:
                 n_head = min(_SIZE.size - len(self._size), n - at)

@@ -18,46 +18,25 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from iot_producer.blocks import Block
 from iot_producer.clock import Clock
 from iot_producer.errors import IotProducerError, UnreachableError
 from iot_producer.fleet import Fleet
-from iot_producer.pulsar.entry import EntryBuilder
 from iot_producer.pulsar.event_loop import EventLoop
-from iot_producer.pulsar.framing import Framer
 from iot_producer.pulsar.patience import Say, patiently
 from iot_producer.pulsar.producer import Outgoing, Producer, ProducerConfig
-from iot_producer.pulsar.routing import grouped
 from iot_producer.pulsar.topic_producers import Topic, TopicProducers, open_producers
+from iot_producer.sinks.block_entries import EntryMaker, Part, parts_of
 from iot_producer.sinks.pulsar_native_config import NativePulsarConfig
 from iot_producer.sinks.sink import Receipt, Sent, SinkCounters
 
 __all__ = ["NativePulsarConfig", "NativePulsarSink"]
 
 _NS_PER_S: Final = 1_000_000_000
-_NS_PER_MS: Final = 1_000_000
 _SLICE_S: Final = 0.05
 _FIRST_WORD_S: Final = 2.0
-
-
-@dataclass(slots=True, eq=False)
-class _Part:
-    """The messages of one block that go to one partition."""
-
-    first: int
-    stop: int
-    n: int
-    partition: int | None
-    members: NDArray[np.int32] | None
-    n_open: int = 0
-    error: str = ""
-
 
 _Arrived = tuple[Outgoing | None, str, int]
 """An entry, why it failed, when (ns since the epoch); no entry: a sentence, or just a wake-up."""
@@ -86,8 +65,7 @@ class NativePulsarSink:
         self._url = config.connection.service_url
         self._clock = clock
         self._say = say
-        self._builder = EntryBuilder(fleet, config.compression)
-        self._framer = Framer(self._builder)
+        self._maker = EntryMaker(fleet, config.compression)
         self._arrived: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
         self._ready: list[Receipt] = []
         self._n_pending = 0
@@ -135,50 +113,38 @@ class NativePulsarSink:
         """Messages that may be stored twice, for want of deduplication."""
         return sum(producer.n_maybe_duplicated for producer in self._topic.producers)
 
+    def prepare(self, block: Block) -> None:
+        """As in `PreparingSink`."""
+        self._maker.prepare(block, self._topic)
+
     def send(self, block: Block) -> Sent:
-        self._take_arrived()
-        n_partitions, producers = self._topic
-        parts = self._parts(block, n_partitions)
-        self._await(lambda: self._has_room(block.n), "has not confirmed what was sent")
-        self._await(
-            lambda: all(producers[p.partition or 0].is_ready for p in parts), "has no connection"
-        )
-        intended_ns = block.intended_ns
-        outgoing: list[tuple[Producer, Outgoing]] = []
-        raw_bytes = 0
+        topic = self._topic
+        if not self._is_clear(topic, block.n):
+            touched = [topic.producers[part.partition or 0] for part in parts_of(block, topic)]
+            self._take_arrived()
+            self._await(lambda: self._has_room(block.n), "has not confirmed what was sent")
+            self._await(lambda: all(each.is_ready for each in touched), "has no connection")
         try:
-            publish_ms = self._clock.now_ns() // _NS_PER_MS
-            for part in parts:
-                producer = producers[part.partition or 0]
-                devices, ids = block.devices, intended_ns
-                if part.members is not None:
-                    devices, ids = devices[part.members], ids[part.members]
-                elif n_partitions:
-                    part.members = np.arange(block.n, dtype=np.int32)
-                if ids[0] <= producer.last_id:
-                    # The broker would drop the whole entry, and confirm it all the same.
-                    self._add(part, self._clock.now_ns(), self._too_old(producer))
-                    continue
-                for entry, n_bytes in self._framer.entries(
-                    producer, devices, ids, publish_ms, part
-                ):
-                    part.n_open += 1
-                    outgoing.append((producer, entry))
-                    raw_bytes += n_bytes
+            now_ns = self._clock.now_ns()
+            made = self._maker.take(block, topic, now_ns)
+            for part, producer in made.too_old:
+                self._add(part, now_ns, self._too_old(producer))
             if not self._n_pending:
-                self._progress_ns = self._clock.now_ns()
-            for _, entry in outgoing:
+                self._progress_ns = now_ns
+            for _, entry in made.entries:
                 self._n_pending += entry.n_messages
                 self._pending_bytes += len(entry.parcel.frame)
-            left = [(producer, entry) for producer, entry in outgoing if not producer.post(entry)]
+            left = [
+                (producer, entry) for producer, entry in made.entries if not producer.post(entry)
+            ]
             if left:
                 self._loop.call(_take_all, left)
         except BaseException:
             # The caller cannot tell what of the block has left: none of it will be confirmed.
             self._torn = block.first
             raise
-        n_by_partition = {p.partition: p.n for p in parts if p.partition is not None}
-        return Sent(self._clock.now_ns(), raw_bytes, n_by_partition)
+        n_by_partition = {p.partition: p.n for p in made.parts if p.partition is not None}
+        return Sent(self._clock.now_ns(), made.raw_bytes, n_by_partition)
 
     def receipts(self, timeout_s: float = 0.0) -> Sequence[Receipt]:
         """As in `Sink`.
@@ -237,19 +203,12 @@ class NativePulsarSink:
         )
         return self._loop.run(open_producers(config.connection, producer, self, timeout_s))
 
-    def _parts(self, block: Block, n_partitions: int) -> list[_Part]:
-        first, stop = block.first, block.stop
-        if not n_partitions:
-            return [_Part(first, stop, block.n, None, None)]
-        if n_partitions == 1:
-            return [_Part(first, stop, block.n, 0, None)]
-        order, bounds = grouped(block.devices, n_partitions)
-        at = bounds.tolist()
-        return [
-            _Part(first, stop, at[p + 1] - at[p], p, order[at[p] : at[p + 1]])
-            for p in range(n_partitions)
-            if at[p] < at[p + 1]
-        ]
+    def _is_clear(self, topic: Topic, n: int) -> bool:
+        """Whether nothing keeps a block of ``n`` messages from being sent."""
+        for producer in topic.producers:
+            if not producer.is_ready or producer.failure is not None:
+                return False
+        return self._has_room(n)
 
     def _has_room(self, n: int) -> bool:
         return self._n_pending == 0 or (
@@ -327,17 +286,17 @@ class NativePulsarSink:
                 if text:
                     self._say(text)
                 continue
-            part: _Part = entry.tag[0]
+            part: Part = entry.tag[0]
             self._n_pending -= entry.n_messages
             self._pending_bytes -= len(entry.parcel.frame)
-            self._framer.release(entry)
+            self._maker.release(entry)
             self._progress_ns = at_ns
             part.n_open -= 1
             part.error = part.error or text
             if not part.n_open:
                 self._add(part, at_ns, part.error)
 
-    def _add(self, part: _Part, at_ns: int, error: str) -> None:
+    def _add(self, part: Part, at_ns: int, error: str) -> None:
         if part.first != self._torn:
             place = part.partition
             self._ready.append(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from iot_producer.blocks import Block
 from iot_producer.sink_counters import SinkCounters
 
-__all__ = ["Receipt", "Sent", "Sink", "SinkCounters"]
+__all__ = ["PreparingSink", "Receipt", "Sent", "Sink", "SinkCounters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +94,16 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Release everything; what is unfinished stays unconfirmed. Files become complete here."""
+        ...
+
+
+@runtime_checkable
+class PreparingSink(Protocol):
+    """A sink that can make a small block ready while there is time, to send it quicker later."""
+
+    def prepare(self, block: Block) -> None:
+        """A block that will be sent, if all goes as planned, after those prepared before it.
+
+        A hint: it may be followed by a ``send`` of any other block.
+        """
         ...

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from iot_producer.bench.bench_report import BenchReport, Round, StageResult, StartUpResult
+from iot_producer.bench.bench_report import (
+    BenchReport,
+    PacedResult,
+    Round,
+    StageResult,
+    StartUpResult,
+)
 from iot_producer.fleet import FleetSpec
 
 
@@ -47,3 +53,5 @@ START_UPS = (
     StartUpResult("first record, warm", (2.75, 2.6), (2.1, 2.2), 2.5),
     StartUpResult("first record, cold", (), (), 15.0, "exit code 1: no such thing"),
 )
+
+PACED = (PacedResult(1_000, 30.0, 1.26, 3.3, 5.25), PacedResult(100_000, 10.0, 0.93, 3.2, 26.0))

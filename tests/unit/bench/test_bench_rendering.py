@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench_reports import START_UPS, report, result
+from bench_reports import PACED, START_UPS, report, result
 
 from iot_producer.bench import markdown, render, write_results
 from iot_producer.errors import RefusedError
@@ -100,3 +100,13 @@ def test_bytes_of_a_message_have_a_column_where_there_is_a_broker():
     assert text.endswith("  200")
     lines = markdown(shown).splitlines()
     assert "| --- | --- | --: | --: | --: | --: | --: | --: | --: |" in lines
+
+
+def test_runs_at_a_set_rate_have_a_table_of_their_own():
+    assert render(report(paced=PACED)).split("\n\n")[1].splitlines() == [
+        "  msg/s  worker, % of a core  CPU-s/M  lag p99, ms  response p99, ms",
+        "-------  -------------------  -------  -----------  ----------------",
+        "  1,000                 4.20     42.0         3.30              5.25",
+        "100,000                 9.30    0.930         3.20              26.0",
+    ]
+    assert "| 1,000 | 4.20 | 42.0 | 3.30 | 5.25 |" in markdown(report(paced=PACED)).splitlines()

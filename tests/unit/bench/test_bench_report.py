@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from bench_reports import START_UPS, report, result
+from bench_reports import PACED, START_UPS, report, result
 
 from iot_producer.bench.bench_report import Bar, Round, StageResult, merged
 
@@ -132,3 +132,20 @@ def test_the_native_client_is_measured_against_the_others_of_the_same_run():
     assert "native to pulsar-perf, CPU" in names
     assert "native to official, CPU" not in names
     assert report(native).to_dict()["stages"][0]["wire_bytes_per_message"] == 220.0
+
+
+def test_runs_at_a_set_rate_are_measured_against_a_core_and_the_clock():
+    one = report(paced=PACED)
+    assert [(b.name, b.value, b.unit, b.is_met) for b in one.bars()] == [
+        ("worker at 1,000 msg/s", pytest.approx(4.2), "% of a core", True),
+        ("lag p99 at 1,000 msg/s", 3.3, "ms", True),
+        ("response p99 at 100,000 msg/s", 26.0, "ms", False),
+    ]
+    assert one.to_dict()["paced"][1] == {
+        "messages_per_s": 100_000,
+        "window_s": 10.0,
+        "worker_cpu_percent": 9.3,
+        "cpu_s_per_million": 0.93,
+        "lag_p99_ms": 3.2,
+        "response_p99_ms": 26.0,
+    }

@@ -3,7 +3,7 @@
 locals {
   # CPU, on one AMD EPYC core of 2026 that other work shared.
   cpu_s_per_million = 0.58 # native, from values to receipt: 0.41 on a quiet machine, 0.58 beside other load
-  worker_cores      = 0.17 # of each worker beside that: its 500 blocks a second, whatever is in them
+  worker_cores      = 0.17 # of each worker beside that: its blocks, whatever is in them; 0.06 since they are made ahead
   pod_cores         = 0.02 # the parent with its endpoint and log
 
   # A worker passed 600,000 msg/s while broker and other work shared 2 cores, 1,100,000 alone.

@@ -1,0 +1,172 @@
+"""The stage ``paced``: real runs at a set rate, seen from outside while they go on.
+
+Promise: the CPU time of the command's worker processes alone, between two looks in the middle of
+its run, so that its start and end are not in it; latencies are those of its own report, after the
+warm-up. It must not know how a run works inside.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from iot_producer.bench.bench_options import BenchOptions, round_topic
+from iot_producer.bench.bench_report import PacedResult
+from iot_producer.bench.environment import clean_environment
+from iot_producer.bench.local_broker import LocalBroker
+from iot_producer.clock import Clock, SystemClock
+from iot_producer.errors import DataError, DestinationError, IotProducerError
+from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
+from iot_producer.report import RunReport
+
+_TOPIC: Final = "persistent://public/default/bench-paced"
+_WARM_UP_S: Final = 3
+_PAUSE_NS: Final = 50_000_000
+_PATIENCE_NS: Final = 60_000_000_000
+_NS_PER_S: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """A rate, and how long it is looked at."""
+
+    per_s: int
+    window_s: int
+    quick_window_s: int
+
+
+_PACES: Final = (_Pace(1_000, 30, 5), _Pace(100_000, 10, 3))
+
+
+def measure_paced(
+    broker: LocalBroker,
+    options: BenchOptions,
+    say: Callable[[str], None],
+    clock: Clock | None = None,
+) -> tuple[PacedResult, ...]:
+    """Run each rate once.
+
+    Args:
+        broker: that the runs send to.
+        options: the fleet, and whether it shall be quick.
+        say: takes a line of news.
+        clock: for waiting; the machine's by default.
+
+    Raises:
+        IotProducerError: a run failed, or confirmed less than all.
+    """
+    results = []
+    for turn, pace in enumerate(_PACES):
+        window_s = pace.quick_window_s if options.quick else pace.window_s
+        say(f"paced, 1 worker: {pace.per_s:,} msg/s, looked at for {window_s} s")
+        topic = round_topic(_TOPIC, turn)
+        result = _PacedRun(broker, options, topic, clock or SystemClock()).measure(
+            pace.per_s, window_s
+        )
+        broker.end_round(topic)
+        say(
+            f"    {result.worker_percent:.1f} % of a core, "
+            f"lag p99 {result.lag_p99_ms:.1f} ms, response p99 {result.response_p99_ms:.1f} ms"
+        )
+        results.append(result)
+    return tuple(results)
+
+
+class _PacedRun:
+    """One run of the command."""
+
+    def __init__(
+        self, broker: LocalBroker, options: BenchOptions, topic: str, clock: Clock
+    ) -> None:
+        self._broker = broker
+        self._options = options
+        self._topic = topic
+        self._clock = clock
+        self._admin = PulsarAdmin(broker.status.admin_url)
+        self._file = broker.folder / f"{topic.rpartition('/')[2]}.json"
+        self._output = self._file.with_suffix(".log")
+
+    def measure(self, per_s: int, window_s: int) -> PacedResult:
+        """Start it, look at it, wait for its end."""
+        with self._output.open("wb") as log:
+            child = subprocess.Popen(
+                self._command(per_s, 2 * _WARM_UP_S + window_s),
+                env=clean_environment(self._options.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                self._wait_for_messages(child)
+                self._wait(_WARM_UP_S)
+                cpu_s, at_ns = _cpu_s_of_workers(child.pid), self._clock.now_ns()
+                self._wait(window_s)
+                cpu_s = _cpu_s_of_workers(child.pid) - cpu_s
+                wall_s = (self._clock.now_ns() - at_ns) / _NS_PER_S
+                child.wait(_PATIENCE_NS / _NS_PER_S)
+            except (psutil.Error, subprocess.TimeoutExpired) as error:
+                raise self._failed(child) from error
+            finally:
+                child.kill()
+                child.wait()
+        if child.returncode:
+            raise self._failed(child)
+        report = RunReport.from_json(self._file.read_text("utf-8"))
+        if not report.tally.complete:
+            raise DataError(f"not all was confirmed: {report.tally}", "look at the broker")
+        latencies = report.latencies
+        return PacedResult(
+            per_s,
+            wall_s,
+            cpu_s,
+            latencies.lag.percentile_ns(99) / 1e6,
+            latencies.response.percentile_ns(99) / 1e6,
+        )
+
+    def _command(self, per_s: int, seconds: int) -> list[str]:
+        fleet = self._options.fleet
+        return [
+            *(sys.executable, "-m", "iot_producer", "run", "--quiet"),
+            *("--pulsar-url", self._broker.status.pulsar_url),
+            *("--admin-url", self._broker.status.admin_url),
+            *("--topic", self._topic, "--report", str(self._file)),
+            *("--rate", str(per_s), "--duration", f"{seconds}s", "--warm-up", f"{_WARM_UP_S}s"),
+            *("--devices", str(fleet.devices), "--customers", str(fleet.customers)),
+            *("--sites", str(fleet.sites), "--seed", str(fleet.seed)),
+        ]
+
+    def _wait_for_messages(self, child: subprocess.Popen[bytes]) -> None:
+        deadline_ns = self._clock.now_ns() + _PATIENCE_NS
+        while child.poll() is None and self._clock.now_ns() < deadline_ns:
+            try:
+                if self._admin.n_messages_in(self._topic):
+                    return
+            except AdminRefusedError:
+                pass  # the topic is not there yet
+            self._clock.sleep_until(self._clock.now_ns() + _PAUSE_NS)
+        raise self._failed(child)
+
+    def _wait(self, seconds: int) -> None:
+        self._clock.sleep_until(self._clock.now_ns() + seconds * _NS_PER_S)
+
+    def _failed(self, child: subprocess.Popen[bytes]) -> IotProducerError:
+        code = child.poll()
+        how = "does not end, or sends nothing" if code is None else f"ended with exit code {code}"
+        return DestinationError(f"a run at a set rate {how}", _last_line(self._output))
+
+
+def _cpu_s_of_workers(pid: int) -> float:
+    """CPU seconds of the processes of a run but the first, user and system."""
+    times = [child.cpu_times() for child in psutil.Process(pid).children()]
+    return float(sum(each.user + each.system for each in times))
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"
