@@ -20,6 +20,7 @@ from iot_producer.blocks import NS_PER_MS, Block, Plan, block_at
 from iot_producer.lane import Lane
 
 _MOST_AHEAD: Final = 32
+_PAGE_RECORDS: Final = 4096
 
 
 class Feed(Protocol):
@@ -103,9 +104,11 @@ class PlannedFeed:
             return
         due_ns = self._plan.due_ns(first)
         end_ns = due_ns + _MOST_AHEAD * self._linger_ns
-        n = min(self.n_due(end_ns) - first, _MOST_AHEAD * self._block_records)
+        n = min(self.n_due(end_ns) - first, _PAGE_RECORDS)
         page = self._plan.block(first, n)  # one call instead of many
         offsets_ns = page.offsets_ns.tolist()
+        if n == _PAGE_RECORDS:
+            end_ns = due_ns + offsets_ns[-1] - 1
         start = 0
         while start < n and len(self._ahead) < _MOST_AHEAD:
             cut_ns = offsets_ns[start] + self._linger_ns

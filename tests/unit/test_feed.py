@@ -100,7 +100,7 @@ def same(one: Block | None, other: Block | None) -> bool:
 
 
 class TestBlocksAhead:
-    @pytest.mark.parametrize("per_s", [1, 90, 400, 1000, 7777, 40_000])
+    @pytest.mark.parametrize("per_s", [1, 90, 400, 1000, 7777, 40_000, 49_000])
     @pytest.mark.parametrize("n", [None, 1, 2, 37, 40])
     def test_are_those_that_are_given_when_nobody_is_late(self, per_s: int, n: int | None):
         ready, plain = planned(per_s, n), planned(per_s, n)
@@ -166,6 +166,8 @@ class TestBlocksAhead:
 
     def test_not_without_bound(self):
         assert len(list(planned(per_s=2000).ahead(0))) <= 32
+        many = list(planned(per_s=400_000, block_records=1000).ahead(0))
+        assert [b.n for b in many] == [801] * 5  # a page has room for as many
 
 
 def max_feed(devices: int, block_records: int = 4, **limits: int | None) -> MaxFeed:
