@@ -20,7 +20,7 @@ from iot_producer.blocks import NS_PER_MS, Block, Plan, block_at
 from iot_producer.lane import Lane
 
 _MOST_AHEAD: Final = 32
-_PAGE_RECORDS: Final = 4096
+_PAGE_RECORDS: Final = 2048
 
 
 class Feed(Protocol):
@@ -103,6 +103,11 @@ class PlannedFeed:
         if self._ahead or self.is_done(first) or not self._linger_ns:
             return
         due_ns = self._plan.due_ns(first)
+        full = first + self._block_records
+        if (self._limit is None or full <= self._limit) and (
+            self._plan.due_ns(full - 1) <= due_ns + self._linger_ns
+        ):
+            return  # the next block will be full
         end_ns = due_ns + _MOST_AHEAD * self._linger_ns
         n = min(self.n_due(end_ns) - first, _PAGE_RECORDS)
         page = self._plan.block(first, n)  # one call instead of many

@@ -192,8 +192,6 @@ class Worker:
         deadline_ns = 0
         while not self._feed.is_done(self._tally.next):
             now_ns = self._clock.now_ns()
-            if self._n_since_look >= _MANY_RECORDS or now_ns >= self._next_look_ns:
-                self._look_around(now_ns)
             command = self._command()
             if command is Command.ABORT or (closed and now_ns >= deadline_ns):
                 self._feed.close(now_ns)
@@ -203,17 +201,19 @@ class Worker:
                 closed = True
                 deadline_ns = now_ns + self._config.drain_timeout_ns
             block = self._feed.next_block(self._tally.next, now_ns)
-            if block is None:
-                self._rest(now_ns)
-            elif now_ns - block.start_ns > self._config.max_lag_ns and self._gives_up(now_ns):
-                continue
-            else:
+            if block is not None:
+                if now_ns - block.start_ns > self._config.max_lag_ns and self._gives_up(now_ns):
+                    continue
                 self._tally.schedule_to(block.stop)
                 if self._stored.may_have(block):
                     self._send_rest_of(block)
                 else:
                     self._send(block)
-                self._rest(self._clock.now_ns())
+                now_ns = self._clock.now_ns()
+            if self._n_since_look >= _MANY_RECORDS or now_ns >= self._next_look_ns:
+                self._look_around(now_ns)
+                now_ns = self._clock.now_ns()
+            self._rest(now_ns)
 
     def _look_around(self, now_ns: int) -> None:
         """What need not be done after each block: a few receipts at once cost little more than one.
@@ -256,7 +256,8 @@ class Worker:
     def _prepare(self, sink: PreparingSink, first: int, until_ns: int) -> None:
         """Make what will be sent next, while there is time."""
         for block in self._feed.ahead(first):
-            sink.prepare(block)
+            if not self._stored.may_have(block):
+                sink.prepare(block)
             if self._clock.now_ns() >= until_ns:
                 return
 

@@ -15,7 +15,7 @@ from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
 
 pytestmark = pytest.mark.integration
 
-STAGES = ("ready", "native", "official", "pulsar-perf", "paced")
+STAGES = ("ready", "native", "official", "pulsar-perf", "verify", "paced")
 OPTIONS = BenchOptions(
     stages=STAGES,
     workers=(1, 2),
@@ -68,7 +68,7 @@ def test_the_whole_command_names_the_broker_and_the_bars():
     assert report.left_out == ()
     assert [(r.stage, r.workers) for r in report.stages] == [
         *(("ready", 1), ("ready", 2), ("native", 1), ("native", 2)),
-        *(("official", 1), ("official", 2), ("pulsar-perf", 1)),
+        *(("official", 1), ("official", 2), ("pulsar-perf", 1), ("verify", 1)),
     ]
     perf = report.result("pulsar-perf")
     assert perf is not None
@@ -84,11 +84,17 @@ def test_the_whole_command_names_the_broker_and_the_bars():
         "native to pulsar-perf, CPU",
         "native to official, CPU",
         "native to official, bytes sent",
+        "verify",
         "official, generated and confirmed",
         "worker at 1,000 msg/s",
         "lag p99 at 1,000 msg/s",
         "response p99 at 100,000 msg/s",
     ]
+    read_back = report.result("verify")
+    assert read_back is not None
+    assert [r.n_records for r in read_back.rounds] == [3_000] * 3
+    assert all(r.cpu_s > 0.1 and r.wall_s > 0 for r in read_back.rounds)
+    assert 100 < read_back.wire_bytes < 400
     assert [run.per_s for run in report.paced] == [1_000, 100_000]
     for run in report.paced:
         assert run.window_s >= 3

@@ -282,6 +282,18 @@ class TestRealBroker:
         made = run("run", *topic, *SHORT, "--admin-url", broker.admin_url, "--create-topic", "2")
         assert (made.returncode, made.stderr) == (0, "")
 
+    def test_a_topic_that_is_there_stays_as_it_is(self, broker: StackStatus):
+        admin = PulsarAdmin(broker.admin_url)
+        topic = ("--pulsar-url", broker.pulsar_url, "--topic", "public/default/there-already")
+        create = ("--admin-url", broker.admin_url, "--create-topic")
+        for n_partitions in ("2", "2", "3", "0"):  # as a pod that is started again
+            done = run("run", *topic, *SHORT, *create, n_partitions)
+            assert done.returncode == 0
+            assert admin.n_partitions("persistent://public/default/there-already") == 2
+            assert done.stderr == ""
+            said = f"with 2 partitions, not {n_partitions}: it stays so"
+            assert (said in done.stdout) == (n_partitions != "2")
+
     def test_a_namespace_that_is_missing(self, broker: StackStatus):
         topic = ("--pulsar-url", broker.pulsar_url, "--topic", "public/nowhere/topic")
         check(run("run", *topic, *SHORT), 3, "public/nowhere")

@@ -20,6 +20,7 @@ from iot_producer.schedule import ConstantSchedule, Schedule, limit
 from iot_producer.sinks.memory import MemorySink
 from iot_producer.sinks.sink import Receipt, Sent
 from iot_producer.snapshot import Snapshot
+from iot_producer.stored_before import StoredBefore
 from iot_producer.worker import Worker, WorkerConfig
 
 START = 1_780_000_000_000_000_000
@@ -60,6 +61,7 @@ class Lane:
         now_ns: int = START,
         sink: Callable[[ManualClock], MemorySink] | None = None,
         sink_options: dict[str, Any] | None = None,
+        n_stored: int = 0,
         **config: Any,
     ) -> None:
         self.clock = ManualClock(now_ns)
@@ -77,6 +79,7 @@ class Lane:
             lambda: command(self.clock.now_ns()),
             self.snapshots.append,
             lambda _: float(per_s),
+            stored=StoredBefore((self.plan.due_ns(n_stored - 1),)) if n_stored else None,
         )
 
     def run(self) -> tuple[LaneReport, IotProducerError | None]:
@@ -482,6 +485,15 @@ class TestMakingReady:
         plain = Lane(n=1000)
         assert plain.run()[0].latencies == report.latencies
         assert [b.stop for b in plain.sink.blocks] == [b.stop for b in lane.sink.blocks]
+
+    def test_not_what_is_stored_already(self):
+        lane = Lane(n=1000, n_stored=500, sink=lambda clock: ReadySink(clock, lambda _: 0))
+        report, error = lane.run()
+        assert error is None
+        assert report.tally == TallySnapshot(1000, 500, 500, 0, 500)
+        assert isinstance(lane.sink, ReadySink)
+        assert len(lane.sink.ready) > 100
+        assert all(b.first >= 500 for b in lane.sink.ready)
 
     def test_stops_in_time_for_the_next_block(self):
         def slow(clock: ManualClock) -> ReadySink:

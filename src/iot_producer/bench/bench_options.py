@@ -39,6 +39,7 @@ READY: Final = "ready"
 NATIVE: Final = "native"
 OFFICIAL: Final = "official"
 PERF: Final = "pulsar-perf"
+VERIFY: Final = "verify"
 PACED: Final = "paced"
 
 STAGES: Final[tuple[StageSpec, ...]] = (
@@ -53,6 +54,7 @@ STAGES: Final[tuple[StageSpec, ...]] = (
     StageSpec(NATIVE, "the worker's whole loop, to Pulsar, confirmed", 2_000_000, True),
     StageSpec(OFFICIAL, "the same with the official client", 300_000, True),
     StageSpec(PERF, "the distribution's Java tool, records from a file", 2_000_000, True),
+    StageSpec(VERIFY, "a run's records read back and compared, whole command", 4_000_000, True),
     StageSpec(PACED, "real runs at a set rate, to Pulsar", 1_000, True),
 )
 """All stages, in the order of the data's way."""

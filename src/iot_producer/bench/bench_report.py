@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from iot_producer.bench.bench_options import BY_NAME, NATIVE, OFFICIAL, PERF, REFERENCE
+from iot_producer.bench.bench_options import BY_NAME, NATIVE, OFFICIAL, PERF, REFERENCE, VERIFY
 
 JSON_CPU_BAR: Final = 0.25
 JSON_RATIO_BAR: Final = 200.0
@@ -22,6 +22,7 @@ NATIVE_TO_PERF_BAR: Final = 0.2
 NATIVE_TO_OFFICIAL_BAR: Final = 0.06
 WIRE_BAR: Final = 1.4
 OFFICIAL_CPU_BAR: Final = 15.0
+VERIFY_RATE_BAR: Final = 500_000.0
 LOW_RATE: Final = 1_000
 HIGH_RATE: Final = 100_000
 LOW_RATE_CPU_BAR: Final = 5.0
@@ -302,6 +303,9 @@ class BenchReport:
             if native.wire_bytes and official.wire_bytes:
                 ratio = native.wire_bytes / official.wire_bytes
                 bars.append(Bar("native to official, bytes sent", ratio, WIRE_BAR, False, "×"))
+        read_back = self.result(VERIFY)
+        if read_back is not None:
+            bars.append(Bar("verify", read_back.median_per_s, VERIFY_RATE_BAR, True, "records/s"))
         if official is not None:
             name = "official, generated and confirmed"
             bars.append(Bar(name, official.median_cpu, OFFICIAL_CPU_BAR, False, "CPU-s/M"))

@@ -8,18 +8,16 @@ warm-up. It must not know how a run works inside.
 from __future__ import annotations
 
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
 from iot_producer.bench.bench_options import BenchOptions, round_topic
 from iot_producer.bench.bench_report import PacedResult
-from iot_producer.bench.environment import clean_environment
 from iot_producer.bench.local_broker import LocalBroker
+from iot_producer.bench.real_commands import last_line, start_run
 from iot_producer.clock import Clock, SystemClock
 from iot_producer.errors import DataError, DestinationError, IotProducerError
 from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
@@ -49,8 +47,8 @@ def measure_paced(
     options: BenchOptions,
     say: Callable[[str], None],
     clock: Clock | None = None,
-) -> tuple[PacedResult, ...]:
-    """Run each rate once.
+) -> Iterator[PacedResult]:
+    """Run each rate once; a failure leaves the results before it.
 
     Args:
         broker: that the runs send to.
@@ -58,10 +56,12 @@ def measure_paced(
         say: takes a line of news.
         clock: for waiting; the machine's by default.
 
+    Yields:
+        what each run came to.
+
     Raises:
         IotProducerError: a run failed, or confirmed less than all.
     """
-    results = []
     for turn, pace in enumerate(_PACES):
         window_s = pace.quick_window_s if options.quick else pace.window_s
         say(f"paced, 1 worker: {pace.per_s:,} msg/s, looked at for {window_s} s")
@@ -74,8 +74,7 @@ def measure_paced(
             f"    {result.worker_percent:.1f} % of a core, "
             f"lag p99 {result.lag_p99_ms:.1f} ms, response p99 {result.response_p99_ms:.1f} ms"
         )
-        results.append(result)
-    return tuple(results)
+        yield result
 
 
 class _PacedRun:
@@ -95,19 +94,14 @@ class _PacedRun:
     def measure(self, per_s: int, window_s: int) -> PacedResult:
         """Start it, look at it, wait for its end."""
         with self._output.open("wb") as log:
-            child = subprocess.Popen(
-                self._command(per_s, 2 * _WARM_UP_S + window_s),
-                env=clean_environment(self._options.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            child = self._start(per_s, 2 * _WARM_UP_S + window_s, log)
             try:
                 self._wait_for_messages(child)
                 self._wait(_WARM_UP_S)
-                cpu_s, at_ns = _cpu_s_of_workers(child.pid), self._clock.now_ns()
+                workers = psutil.Process(child.pid).children()
+                cpu_s, at_ns = _cpu_s_of(workers), self._clock.now_ns()
                 self._wait(window_s)
-                cpu_s = _cpu_s_of_workers(child.pid) - cpu_s
+                cpu_s = _cpu_s_of(workers) - cpu_s
                 wall_s = (self._clock.now_ns() - at_ns) / _NS_PER_S
                 child.wait(_PATIENCE_NS / _NS_PER_S)
             except (psutil.Error, subprocess.TimeoutExpired) as error:
@@ -129,17 +123,9 @@ class _PacedRun:
             latencies.response.percentile_ns(99) / 1e6,
         )
 
-    def _command(self, per_s: int, seconds: int) -> list[str]:
-        fleet = self._options.fleet
-        return [
-            *(sys.executable, "-m", "iot_producer", "run", "--quiet"),
-            *("--pulsar-url", self._broker.status.pulsar_url),
-            *("--admin-url", self._broker.status.admin_url),
-            *("--topic", self._topic, "--report", str(self._file)),
-            *("--rate", str(per_s), "--duration", f"{seconds}s", "--warm-up", f"{_WARM_UP_S}s"),
-            *("--devices", str(fleet.devices), "--customers", str(fleet.customers)),
-            *("--sites", str(fleet.sites), "--seed", str(fleet.seed)),
-        ]
+    def _start(self, per_s: int, seconds: int, log: Any) -> subprocess.Popen[bytes]:
+        flags = {"rate": str(per_s), "duration": f"{seconds}s", "warm-up": f"{_WARM_UP_S}s"}
+        return start_run(self._broker, self._options, self._topic, self._file, flags, log)
 
     def _wait_for_messages(self, child: subprocess.Popen[bytes]) -> None:
         deadline_ns = self._clock.now_ns() + _PATIENCE_NS
@@ -158,15 +144,10 @@ class _PacedRun:
     def _failed(self, child: subprocess.Popen[bytes]) -> IotProducerError:
         code = child.poll()
         how = "does not end, or sends nothing" if code is None else f"ended with exit code {code}"
-        return DestinationError(f"a run at a set rate {how}", _last_line(self._output))
+        return DestinationError(f"a run at a set rate {how}", last_line(self._output))
 
 
-def _cpu_s_of_workers(pid: int) -> float:
-    """CPU seconds of the processes of a run but the first, user and system."""
-    times = [child.cpu_times() for child in psutil.Process(pid).children()]
+def _cpu_s_of(processes: Sequence[psutil.Process]) -> float:
+    """CPU seconds of processes, user and system; psutil.Error where one has ended."""
+    times = [process.cpu_times() for process in processes]
     return float(sum(each.user + each.system for each in times))
-
-
-def _last_line(path: Path) -> str:
-    lines = path.read_text("utf-8", "replace").strip().splitlines()
-    return lines[-1][:300] if lines else "it said nothing"

@@ -7,7 +7,7 @@ and all else is measured. It must not print: it is told where news goes.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +18,7 @@ from iot_producer.bench.bench_options import (
     OFFICIAL,
     PACED,
     PERF,
+    VERIFY,
     BenchOptions,
     StageSpec,
     round_topic,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 _PACKAGES: Final = ("numba", "numpy", "pulsar-client", "pyarrow")
+_ALONE: Final = frozenset((PERF, VERIFY))
+"""Stages of one process, whatever the number of workers."""
 _TOPIC: Final = "persistent://public/default/bench"
 
 
@@ -62,7 +65,7 @@ def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> Be
     results: list[StageResult] = []
     left_out: list[tuple[str, str]] = []
     failed: list[tuple[str, str]] = []
-    paced: tuple[PacedResult, ...] = ()
+    paced: list[PacedResult] = []
     with ExitStack() as guard:
         broker: LocalBroker | IotProducerError | None = None
         for stage in options.chosen():
@@ -80,9 +83,9 @@ def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> Be
             assert not isinstance(mine, IotProducerError)
             try:
                 if stage.name == PACED and mine is not None:
-                    paced = _paced(options, mine, say)
+                    paced.extend(_paced(options, mine, say))
                     continue
-                for workers in options.workers[:1] if stage.name == PERF else options.workers:
+                for workers in options.workers[:1] if stage.name in _ALONE else options.workers:
                     results.append(_measured(options, stage, workers, mine, say))
             except IotProducerError as error:
                 say(f"{stage.name}: failed: {_reason(error)}")
@@ -103,7 +106,7 @@ def run_bench(options: BenchOptions, say: Say, clock: Clock | None = None) -> Be
         },
         stages=tuple(results),
         start_up=start_up,
-        paced=paced,
+        paced=tuple(paced),
         left_out=tuple(left_out),
         failed=tuple(failed),
     )
@@ -144,6 +147,10 @@ def _measured(
         from iot_producer.bench.perf_tool import measure_perf
 
         return measure_perf(broker, options, stage, say)
+    if stage.name == VERIFY and broker is not None:
+        from iot_producer.bench.read_back import measure_read_back
+
+        return measure_read_back(broker, options, stage, say)
     n_records, n_rounds = options.n_records_of(stage), options.n_rounds_of(stage)
     crew = "1 worker" if workers == 1 else f"{workers} workers"
     say(f"{stage.name}, {crew}: {n_rounds} rounds of {n_records * workers:,} records")
@@ -166,7 +173,7 @@ def _measured(
     return result
 
 
-def _paced(options: BenchOptions, broker: LocalBroker, say: Say) -> tuple[PacedResult, ...]:
+def _paced(options: BenchOptions, broker: LocalBroker, say: Say) -> Iterator[PacedResult]:
     from iot_producer.bench.paced_runs import measure_paced
 
     return measure_paced(broker, options, say)

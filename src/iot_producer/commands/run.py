@@ -55,6 +55,20 @@ def _main_kernel(config: RunConfig) -> str:
     return TEXT_KERNEL
 
 
+def _create_topic(config: RunConfig, n_partitions: int) -> str:
+    """Create the topic unless it is there; returns what is to be said of one that is another."""
+    from iot_producer.pulsar.admin import PulsarAdmin
+
+    admin = PulsarAdmin(config.admin_url, security=config.security)
+    topic = config.destination.topic
+    if admin.create_missing_topic(topic, n_partitions):
+        return ""
+    n_there = admin.n_partitions(topic)
+    if n_there == n_partitions:
+        return ""
+    return f"{topic} is there already, with {n_there} partitions, not {n_partitions}: it stays so"
+
+
 def _run(config: RunConfig) -> int:
     """Carry out a run, write its report, say how it ended; returns the exit code."""
     from iot_producer.destination import Scheme
@@ -66,10 +80,9 @@ def _run(config: RunConfig) -> int:
         for warning in config.warnings:
             view.say("warning", warning)
     if config.create_topic is not None:
-        from iot_producer.pulsar.admin import PulsarAdmin
-
-        admin = PulsarAdmin(config.admin_url, security=config.security)
-        admin.create_topic(config.destination.topic, config.create_topic)
+        trouble = _create_topic(config, config.create_topic)
+        if trouble:
+            view.say("warning", trouble)
     if prepare_kernels(_main_kernel(config)):
         view.say("info", COMPILING)
     outcome = run_load(config, view)

@@ -202,6 +202,20 @@ class PulsarAdmin:
         else:
             self.call("PUT", path)
 
+    def create_missing_topic(self, topic: str, n_partitions: int = 0) -> bool:
+        """Create a topic unless there is one of that name, however many partitions it has.
+
+        Returns:
+            whether it was missing.
+        """
+        try:
+            self.create_topic(topic, n_partitions)
+        except AdminRefusedError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return False
+            raise
+        return True
+
     def n_partitions(self, topic: str) -> int:
         """How many partitions a topic has; 0 where it is not partitioned or not there."""
         path = f"/admin/v2/{_topic_path(topic)}/partitions?checkAllowAutoCreation=false"

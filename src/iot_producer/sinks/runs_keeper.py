@@ -15,14 +15,13 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
 import numpy as np
 
 from iot_producer.errors import IotProducerError, RefusedError, UnreachableError
-from iot_producer.pulsar.admin import AdminRefusedError, PulsarAdmin
+from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.pulsar.channel import Parcel
 from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.commands import MessageMetadata
@@ -211,10 +210,7 @@ class RunsKeeper:
             return False
         self._has_asked_to_create = True
         try:
-            admin = self._admin()
-            await asyncio.to_thread(admin.create_topic, self._topic)
-        except AdminRefusedError as error:
-            return error.status == HTTPStatus.CONFLICT
+            await asyncio.to_thread(self._admin().create_missing_topic, self._topic)
         except IotProducerError:
             return False
         return True

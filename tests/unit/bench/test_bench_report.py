@@ -128,6 +128,8 @@ def test_the_native_client_is_measured_against_the_others_of_the_same_run():
         ("native to official, bytes sent", pytest.approx(1.1), "×", True),
         ("official, generated and confirmed", pytest.approx(11.0), "CPU-s/M", True),
     ]
+    read_back = result("verify", 1, 1.0)
+    assert report(read_back).bars() == (Bar("verify", 500_000.0, 500_000.0, True, "records/s"),)
     names = [bar.name for bar in report(native, perf).bars()]
     assert "native to pulsar-perf, CPU" in names
     assert "native to official, CPU" not in names
