@@ -112,6 +112,42 @@ def test_what_was_on_a_deleted_topic_is_named_and_the_rest_goes_on(
     assert report.tally.confirmed == 3 * N
 
 
+@pytest.mark.parametrize("partitions", [0, 3])
+def test_a_topic_that_is_deleted_is_not_taken_for_one_that_does_not_deduplicate(
+    broker: StackStatus, admin: PulsarAdmin, tmp_path: Path, partitions: int
+):
+    topic = new_topic(deduplicating_namespace(admin))
+    admin.create_topic(topic, partitions)
+    words: list[str] = []
+    with producing(tmp_path, broker.pulsar_url, topic, messages=3 * N, rate=RATE) as run:
+        is_deleted = False
+        for event in run.program.events():
+            words.append(event.get("message", ""))
+            if not is_deleted and event["event"] == "stats" and event["confirmed"] >= N:
+                admin.delete_topic(topic, force=True)
+                is_deleted = True
+        code = run.program.end()
+        # While the partitions of a topic are being deleted, the broker makes none of them anew: who
+        # comes back that early is refused.
+        report = ended_by_the_broker(run, "does not exist") if partitions and code else run.report
+    assert report.is_complete or (partitions, code) == (3, 3)
+    assert report.tally.confirmed >= N
+    assert (report.sink.deduplicates, report.sink.n_maybe_duplicated) == (True, 0)
+    assert not [text for text in words if "duplicate" in text]
+
+
+def test_where_nobody_creates_topics_a_deleted_one_ends_the_run(
+    broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path
+):
+    namespace = "/".join(topic.removeprefix("persistent://").split("/")[:2])
+    with producing(tmp_path, broker.pulsar_url, topic, messages=None, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.set_policy(namespace, "autoTopicCreation", {"allowAutoTopicCreation": False})
+        admin.delete_topic(topic, force=True)
+        report = ended_by_the_broker(run, "does not exist")
+    assert report.tally.confirmed >= N
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["producer_exception", "producer_request_hold"])
 def test_a_full_backlog_ends_the_run(
