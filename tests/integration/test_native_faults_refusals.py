@@ -10,7 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fault_cases import Run, deduplicating_namespace, new_topic, patient_admin, producing, verified
+from fault_cases import (
+    POOL,
+    Run,
+    deduplicating_namespace,
+    new_topic,
+    patient_admin,
+    producing,
+    verified,
+)
+from program import run as program
 
 from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.report import RunReport
@@ -78,6 +87,37 @@ def test_a_terminated_topic_ends_the_run(
     assert report.tally.confirmed >= N
     admin.call("PUT", f"{path_of(topic)}/unload")  # it cannot be read before
     assert_what_is_confirmed_is_there(broker.pulsar_url, topic, run)
+
+
+def test_the_admin_apis_port_is_told_at_once_to_runs_and_verifications(
+    broker: StackStatus, tmp_path: Path
+):
+    url = broker.admin_url.replace("http:", "pulsar:")
+    report = str(tmp_path / "report.json")
+    small = ("run", *POOL, "--messages", "10")
+    assert program(*small, "--to", "null:", "--report", report).returncode == 0
+    patient = ("--give-up-after", "10m")  # longer than a test may take
+    for command in (
+        (*small, "--to", url, "--topic", new_topic()),
+        ("verify", "--from", "pulsar", "--pulsar-url", url, "--report", report),
+    ):
+        done = program(*command, *patient)
+        assert done.returncode == 3
+        assert "answers in HTTP: it is the port of an admin API" in done.stderr
+        assert "6650 (pulsar://)" in done.stderr
+        assert "trying again" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--create-topic", "3")])
+def test_a_run_into_a_missing_namespace_is_told_how_to_create_it(
+    broker: StackStatus, options: tuple[str, ...]
+):
+    where = {"PULSAR_URL": broker.pulsar_url, "PULSAR_ADMIN_URL": broker.admin_url}
+    topic = "persistent://nobody/nowhere/t"
+    done = program("run", *POOL, "--messages", "10", "--topic", topic, *options, **where)
+    assert done.returncode == 3
+    assert "Namespace not found" in done.stderr
+    assert "pulsar-admin namespaces create nobody/nowhere (" in done.stderr
 
 
 def test_a_topic_that_was_terminated_before_begins_no_run(
