@@ -169,11 +169,29 @@ def test_a_topic_that_is_deleted_is_not_taken_for_one_that_does_not_deduplicate(
         code = run.program.end()
         # While the partitions of a topic are being deleted, the broker makes none of them anew: who
         # comes back that early is refused.
-        report = ended_by_the_broker(run, "does not exist") if partitions and code else run.report
-    assert report.is_complete or (partitions, code) == (3, 3)
+        said = run.program.stderr()
+    if code:
+        assert (partitions, code, "does not exist" in said) == (3, 3, True), said
+    report = run.report
+    assert report.is_complete is (code == 0)
     assert report.tally.confirmed >= N
     assert (report.sink.deduplicates, report.sink.n_maybe_duplicated) == (True, 0)
     assert not [text for text in words if "duplicate" in text]
+
+
+@pytest.mark.slow  # the journal is written every five seconds
+def test_deduplication_that_is_switched_off_under_way_is_found_out(
+    broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path
+):
+    namespace = "/".join(topic.removeprefix("persistent://").split("/")[:2])
+    with producing(tmp_path, broker.pulsar_url, topic, messages=None, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.set_deduplication(namespace, False)
+        admin.call("PUT", f"{path_of(topic)}/unload")
+        run.wait_for_news(f"{namespace} does not deduplicate")
+        run.program.process.terminate()
+        report = run.completed()
+    assert report.sink.deduplicates is False
 
 
 def test_where_nobody_creates_topics_a_deleted_one_ends_the_run(
