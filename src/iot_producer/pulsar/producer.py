@@ -27,7 +27,6 @@ from typing import Any, Final
 
 from iot_producer.errors import (
     IotProducerError,
-    LaneLostError,
     NameTakenError,
     UnreachableError,
 )
@@ -37,7 +36,7 @@ from iot_producer.pulsar.connection import Connection
 from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.outgoing import Listener, Outgoing, ProducerConfig
 from iot_producer.pulsar.registration import register, unregister
-from iot_producer.pulsar.server_errors import FINAL_ERRORS, explained
+from iot_producer.pulsar.server_errors import FINAL_ERRORS, explained, lost_lane
 
 __all__ = ["Listener", "Outgoing", "Producer", "ProducerConfig"]
 
@@ -309,7 +308,7 @@ class Producer:
             except NameTakenError as error:
                 taken_s = self._loop.time() if taken_s is None else taken_s
                 if self._loop.time() - taken_s >= self._config.name_wait_s:
-                    self._fail(self._lost_lane(error))
+                    self._fail(lost_lane(self.name, self.topic, error))
                     return
                 self.trouble = error.message
             except UnreachableError as error:
@@ -358,7 +357,7 @@ class Producer:
         """Send again what has no receipt."""
         sent = [entry for entry in self._pending if entry.maybe_stored]
         if last_id > self._settled_id and all(entry.last_id != last_id for entry in sent):
-            self._fail(self._lost_lane(None))
+            self._fail(lost_lane(self.name, self.topic))
             return
         has_stored = self.last_id >= 0 or self._n_confirmed > 0
         self._deduplication.heard(last_id, has_stored=has_stored)
@@ -398,11 +397,3 @@ class Producer:
     def _explained(self, error: int, said: str) -> IotProducerError:
         where = self._client.service_url if self._connection is None else self._connection.where
         return explained(error, said, where, self.topic, self.name)
-
-    def _lost_lane(self, error: NameTakenError | None) -> LaneLostError:
-        lost = LaneLostError(
-            f"producer {self.name} on {self.topic} was taken over while its connection was broken",
-            "another process does this lane's work now; what was not confirmed here is unconfirmed",
-        )
-        lost.__cause__ = error
-        return lost

@@ -11,6 +11,7 @@ from typing import Final
 
 from iot_producer.errors import (
     IotProducerError,
+    LaneLostError,
     NameTakenError,
     RefusedError,
     UnreachableError,
@@ -155,6 +156,16 @@ def explained(
     kind, text, hint = saying
     told = text.format(topic=topic or "the topic", name=name or "without a name")
     return kind(f"{told} ({where}{': ' + words if words else ''})", hint)
+
+
+def lost_lane(name: str, topic: str, cause: NameTakenError | None = None) -> LaneLostError:
+    """The exception for a producer whose name is somebody else's when it comes back."""
+    lost = LaneLostError(
+        f"producer {name} on {topic} was taken over while its connection was broken",
+        "another process does this lane's work now; what was not confirmed here is unconfirmed",
+    )
+    lost.__cause__ = cause
+    return lost
 
 
 def speaks_http(where: str) -> RefusedError:
