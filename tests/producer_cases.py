@@ -14,6 +14,7 @@ from iot_producer.pulsar.channel import Parcel
 from iot_producer.pulsar.client import PulsarClient
 from iot_producer.pulsar.commands import CommandType, MessageMetadata
 from iot_producer.pulsar.connection import ConnectionConfig
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.outgoing import Outgoing, ProducerConfig
 from iot_producer.pulsar.producer import Producer
 from iot_producer.pulsar.wire import HEADROOM, send_frame
@@ -61,10 +62,14 @@ def entry(producer: Producer, first_id: int, n: int = 10, n_bytes: int = 50) -> 
 
 
 async def opened(
-    broker: FakeBroker, told: Told, config: ProducerConfig | None = None, **settings: Any
+    broker: FakeBroker,
+    told: Told,
+    config: ProducerConfig | None = None,
+    deduplication: Deduplication | None = None,
+    **settings: Any,
 ) -> Producer:
     client = PulsarClient(ConnectionConfig((broker.host,), **settings))
-    producer = Producer(client, config or ProducerConfig(TOPIC, "lane-0"), told)
+    producer = Producer(client, config or ProducerConfig(TOPIC, "lane-0"), told, deduplication)
     broker.at_end += [client.close, producer.close]
     await producer.open()
     return producer

@@ -22,6 +22,7 @@ from typing import Final
 
 from iot_producer.clock import Clock
 from iot_producer.command import Command
+from iot_producer.duplicates_warning import DuplicatesWarning
 from iot_producer.errors import IotProducerError, NameTakenError
 from iot_producer.lane_start import LaneStart, Rest, claims_lane, lane_start
 from iot_producer.report import RunReport
@@ -86,6 +87,7 @@ class Episode:
         first_lane: where a lane is claimed, the first number to try.
         rest: what is left, when the run had another lane before.
         before: what the run came to before, for the view.
+        duplicates: the run's warning that messages may be stored twice.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Episode:
         first_lane: int = 0,
         rest: Rest | None = None,
         before: Snapshot | None = None,
+        duplicates: DuplicatesWarning | None = None,
     ) -> None:
         self._config = config
         self._view = view
@@ -106,6 +109,7 @@ class Episode:
         self._first_lane = first_lane
         self._rest = rest
         self._before = before
+        self._duplicates = duplicates or DuplicatesWarning(config.destination.topic)
         self._claims = claims_lane(config)
         self._lane: int | None = None
         self._members: list[_Member] = []
@@ -318,6 +322,8 @@ class Episode:
                 snapshots.append(self._before)
             ends = self._wanted() is not Command.GO_ON
             merged = replace(Snapshot.merge(snapshots), lane=self._lane, is_draining=ends)
+            if warning := self._duplicates.words(merged.sink):
+                self._say("warning", warning)
             self._show(lambda: self._view.draw(merged))
 
     def _say(self, level: str, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from iot_producer.clock import Clock
 from iot_producer.errors import DestinationError
 from iot_producer.pulsar.connection import ConnectionConfig
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.report import RunReport
 from iot_producer.run_config import RunConfig
 from iot_producer.run_journal import LaneHead
@@ -36,20 +37,22 @@ class LaneJournal(RunsJournal):
         config: the run, with the number of its lane.
         worker: number of the worker in this pod, from 0.
         clock: stamps.
-        say: is told once when the topic cannot be written, and by worker 0 that the broker does not
-            deduplicate.
+        say: is told once when the topic cannot be written, and once when it can again.
+        deduplication: of the lane's topic: told what the namespace is set to.
     """
 
-    def __init__(self, config: RunConfig, worker: int, clock: Clock, say: Say) -> None:
-        topic = RunsTopicConfig(
-            _connection(config),
-            config.destination.topic,
-            config.admin_url,
-            checks_deduplication=worker == 0,
-        )
+    def __init__(
+        self,
+        config: RunConfig,
+        worker: int,
+        clock: Clock,
+        say: Say,
+        deduplication: Deduplication | None = None,
+    ) -> None:
+        topic = RunsTopicConfig(_connection(config), config.destination.topic, config.admin_url)
         self._producer_name = producer_name(config, worker)
         self._has_begun = False
-        super().__init__(topic, self._producer_name, clock, say)
+        super().__init__(topic, self._producer_name, clock, say, deduplication)
 
     def claimed(
         self, run: RunReport, index: int, claimed_ns: int, last_ids: tuple[int, ...], skips: bool

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from iot_producer.clock import Clock, SystemClock
 from iot_producer.command import Command
+from iot_producer.duplicates_warning import DuplicatesWarning
 from iot_producer.episode import Ended, Episode
 from iot_producer.errors import ExitCode, IotProducerError
 from iot_producer.files import write_whole
@@ -56,6 +57,7 @@ class Supervisor:
         self._stops = stops
         self._clock = clock
         self._first_lane = 0
+        self._duplicates = DuplicatesWarning(config.destination.topic)
 
     def run(self) -> Outcome:
         """Produce until the end of the plan, an error or a signal; write the report."""
@@ -83,6 +85,7 @@ class Supervisor:
             first_lane=self._first_lane,
             rest=rest_of(self._config, reports) if reports else None,
             before=_snapshot_of(reports, self._clock.now_ns()),
+            duplicates=self._duplicates,
         ).run()
         if ended.report is not None:
             reports.append(ended.report)

@@ -150,7 +150,8 @@ class _Life:
         if is_native(config):
             from iot_producer.lane_journal import LaneJournal, last_plan
 
-            self._journal = LaneJournal(config, worker, self._clock, self._say)
+            known = getattr(sink, "deduplication", None)
+            self._journal = LaneJournal(config, worker, self._clock, self._say, known)
             if config.on_gap == "catch-up" and worker == 0 and max(last_ids) >= 0:
                 predecessor = last_plan(config, worker, self._clock, self._say)
             # The plan begins soon after this, and a first use of the topic takes its time.

@@ -121,11 +121,51 @@ class TestPlain:
         assert found["topic creation"].verdict is Verdict.HARM
         assert "--create-topic" in found["topic creation"].remedy
 
-    def test_a_missing_namespace(self, broker: StackStatus) -> None:
-        topic = "persistent://public/nowhere/t"
+    @pytest.mark.parametrize(
+        ("name", "remedy"),
+        [
+            ("public/nowhere", "pulsar-admin namespaces create public/nowhere"),
+            (
+                "nobody/nowhere",
+                "pulsar-admin tenants create nobody, then pulsar-admin namespaces create "
+                "nobody/nowhere",
+            ),
+        ],
+    )
+    def test_a_missing_namespace(self, broker: StackStatus, name: str, remedy: str) -> None:
+        topic = f"persistent://{name}/t"
         report, found = look(broker.pulsar_url, topic, broker.admin_url)
         assert report.exit_code is ExitCode.FAILED
-        assert "does not exist" in found["topic"].text
+        assert found["topic"].verdict is Verdict.HARM
+        assert f"the namespace of topic {topic} does not exist" in found["topic"].text
+        assert f"pulsar-admin namespaces create {name}" in found["topic"].remedy
+        assert (found["namespace"].verdict, found["namespace"].remedy) == (Verdict.HARM, remedy)
+        # Nothing is said of what a namespace that is not there would do, nor is a remedy that
+        # needs it.
+        asked = {"look-up", "write", "journal", "topic creation", "deduplication", "retention"}
+        assert not (asked | {"backlog quota", "lanes at work"}) & set(found)
+        assert "--create-topic" not in "".join(finding.remedy for finding in report.findings)
+        # Without the admin API, the broker's word is enough.
+        report, found = look(broker.pulsar_url, topic, "http://127.0.0.1:1")
+        assert report.exit_code is ExitCode.FAILED
+        assert ("namespace" in found, "deduplication" in found) == (False, False)
+
+    def test_what_it_says_to_create_is_enough(self, broker: StackStatus) -> None:
+        admin = admin_of(broker)
+        topic = "persistent://doctor-tenant/doctor-space/t"
+        assert look(broker.pulsar_url, topic, broker.admin_url)[1]["namespace"].facts == {
+            "tenant_is_there": False
+        }
+        (cluster,) = admin.call("GET", "/admin/v2/clusters")
+        tenant = {"adminRoles": [], "allowedClusters": [cluster]}
+        admin.call("PUT", "/admin/v2/tenants/doctor-tenant", tenant)
+        assert look(broker.pulsar_url, topic, broker.admin_url)[1]["namespace"].facts == {
+            "tenant_is_there": True
+        }
+        admin.call("PUT", "/admin/v2/namespaces/doctor-tenant/doctor-space")
+        report, found = look(broker.pulsar_url, topic, broker.admin_url)
+        assert (report.exit_code, "namespace" in found) == (ExitCode.OK, False)
+        assert found["topic creation"].facts == {"allowed": True}
 
     def test_a_terminated_topic(self, broker: StackStatus) -> None:
         admin = admin_of(broker)
@@ -177,6 +217,8 @@ class TestPlain:
         report, found = look(url, new_topic(), broker.admin_url, timeout_s=2.0)
         assert report.exit_code is ExitCode.DESTINATION
         assert found["broker"].verdict is Verdict.UNREACHABLE
+        assert "answers in HTTP: it is the port of an admin API" in found["broker"].text
+        assert "6650 (pulsar://)" in found["broker"].remedy
 
     def test_behind_a_proxy(self, broker: StackStatus, pulsar_proxy: SecuredPulsar) -> None:
         topic = new_topic()

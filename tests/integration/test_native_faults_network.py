@@ -14,6 +14,7 @@ import pytest
 from fault_cases import (
     FaultyPulsar,
     assert_exactly_once,
+    deduplicating_namespace,
     faulty_pulsar,
     new_topic,
     pause,
@@ -88,6 +89,32 @@ def test_resets_in_mid_frame_lose_and_repeat_nothing(pulsar: FaultyPulsar, tmp_p
     assert pulsar.chaos.n_accepted >= 6
     assert report.latencies.response.max_ns < 10 * S
     assert_exactly_once(verified(pulsar.direct_url, topic, run.report_file), N)
+
+
+def test_without_deduplication_a_run_says_so_once_whatever_breaks_and_however_many_workers(
+    pulsar: FaultyPulsar, tmp_path: Path
+):
+    namespace = deduplicating_namespace(pulsar.admin)
+    pulsar.admin.set_deduplication(namespace, False)
+    topic = new_topic(namespace)
+    pulsar.admin.create_topic(topic, 2)
+    words: list[str] = []
+    n_broken = 0
+    with producing(tmp_path, pulsar.url, topic, "--workers", "2") as run:
+        for event in run.program.events():
+            words.append(event.get("message", ""))
+            n_confirmed = event["confirmed"] if event["event"] == "stats" else 0
+            if n_broken < 2 and n_confirmed >= (n_broken + 1) * N // 4:
+                n_broken += 1
+                pulsar.chaos.reset_all()
+        report = run.completed()
+    assert report.sink.n_reconnects >= 4
+    assert report.sink.deduplicates is False
+    (told,) = [text for text in words if "dedupl" in text]
+    assert told.startswith(f"{namespace} does not deduplicate: messages that are on their way")
+    found = verified(pulsar.direct_url, topic, run.report_file)
+    assert found["totals"]["duplicated"] <= report.sink.n_maybe_duplicated
+    assert {fate for fate, n in found["totals"].items() if n} <= {"expected", "found", "duplicated"}
 
 
 def test_streams_that_end_in_mid_frame_are_taken_up_again(pulsar: FaultyPulsar, tmp_path: Path):

@@ -10,7 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fault_cases import Run, deduplicating_namespace, new_topic, patient_admin, producing, verified
+from fault_cases import (
+    POOL,
+    Run,
+    deduplicating_namespace,
+    new_topic,
+    patient_admin,
+    producing,
+    verified,
+)
+from program import run as program
 
 from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.report import RunReport
@@ -80,6 +89,37 @@ def test_a_terminated_topic_ends_the_run(
     assert_what_is_confirmed_is_there(broker.pulsar_url, topic, run)
 
 
+def test_the_admin_apis_port_is_told_at_once_to_runs_and_verifications(
+    broker: StackStatus, tmp_path: Path
+):
+    url = broker.admin_url.replace("http:", "pulsar:")
+    report = str(tmp_path / "report.json")
+    small = ("run", *POOL, "--messages", "10")
+    assert program(*small, "--to", "null:", "--report", report).returncode == 0
+    patient = ("--give-up-after", "10m")  # longer than a test may take
+    for command in (
+        (*small, "--to", url, "--topic", new_topic()),
+        ("verify", "--from", "pulsar", "--pulsar-url", url, "--report", report),
+    ):
+        done = program(*command, *patient)
+        assert done.returncode == 3
+        assert "answers in HTTP: it is the port of an admin API" in done.stderr
+        assert "6650 (pulsar://)" in done.stderr
+        assert "trying again" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--create-topic", "3")])
+def test_a_run_into_a_missing_namespace_is_told_how_to_create_it(
+    broker: StackStatus, options: tuple[str, ...]
+):
+    where = {"PULSAR_URL": broker.pulsar_url, "PULSAR_ADMIN_URL": broker.admin_url}
+    topic = "persistent://nobody/nowhere/t"
+    done = program("run", *POOL, "--messages", "10", "--topic", topic, *options, **where)
+    assert done.returncode == 3
+    assert "Namespace not found" in done.stderr
+    assert "pulsar-admin namespaces create nobody/nowhere (" in done.stderr
+
+
 def test_a_topic_that_was_terminated_before_begins_no_run(
     broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path
 ):
@@ -110,6 +150,60 @@ def test_what_was_on_a_deleted_topic_is_named_and_the_rest_goes_on(
     }
     assert found["n_read"] == 3 * N - stop
     assert report.tally.confirmed == 3 * N
+
+
+@pytest.mark.parametrize("partitions", [0, 3])
+def test_a_topic_that_is_deleted_is_not_taken_for_one_that_does_not_deduplicate(
+    broker: StackStatus, admin: PulsarAdmin, tmp_path: Path, partitions: int
+):
+    topic = new_topic(deduplicating_namespace(admin))
+    admin.create_topic(topic, partitions)
+    words: list[str] = []
+    with producing(tmp_path, broker.pulsar_url, topic, messages=3 * N, rate=RATE) as run:
+        is_deleted = False
+        for event in run.program.events():
+            words.append(event.get("message", ""))
+            if not is_deleted and event["event"] == "stats" and event["confirmed"] >= N:
+                admin.delete_topic(topic, force=True)
+                is_deleted = True
+        code = run.program.end()
+        # While the partitions of a topic are being deleted, the broker makes none of them anew: who
+        # comes back that early is refused.
+        said = run.program.stderr()
+    if code:
+        assert (partitions, code, "does not exist" in said) == (3, 3, True), said
+    report = run.report
+    assert report.is_complete is (code == 0)
+    assert report.tally.confirmed >= N
+    assert (report.sink.deduplicates, report.sink.n_maybe_duplicated) == (True, 0)
+    assert not [text for text in words if "duplicate" in text]
+
+
+@pytest.mark.slow  # the journal is written every five seconds
+def test_deduplication_that_is_switched_off_under_way_is_found_out(
+    broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path
+):
+    namespace = "/".join(topic.removeprefix("persistent://").split("/")[:2])
+    with producing(tmp_path, broker.pulsar_url, topic, messages=None, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.set_deduplication(namespace, False)
+        admin.call("PUT", f"{path_of(topic)}/unload")
+        run.wait_for_news(f"{namespace} does not deduplicate")
+        run.program.process.terminate()
+        report = run.completed()
+    assert report.sink.deduplicates is False
+
+
+def test_where_nobody_creates_topics_a_deleted_one_ends_the_run(
+    broker: StackStatus, admin: PulsarAdmin, topic: str, tmp_path: Path
+):
+    namespace = "/".join(topic.removeprefix("persistent://").split("/")[:2])
+    with producing(tmp_path, broker.pulsar_url, topic, messages=None, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.set_policy(namespace, "autoTopicCreation", {"allowAutoTopicCreation": False})
+        admin.delete_topic(topic, force=True)
+        report = ended_by_the_broker(run, "does not exist")
+    assert report.tally.confirmed >= N
 
 
 @pytest.mark.slow

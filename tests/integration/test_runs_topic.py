@@ -15,6 +15,7 @@ from iot_producer.destination import parse_destination
 from iot_producer.lane_report import LaneReport
 from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.pulsar.connection import ConnectionConfig
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.run_journal import LaneHead, runs_topic
 from iot_producer.schedule import MaxRate
 from iot_producer.sinks import runs_keeper as keeping
@@ -174,7 +175,7 @@ def test_a_topic_that_cannot_be_written_costs_one_warning(
 
 
 @pytest.mark.parametrize("deduplicates", [True, False])
-def test_a_namespace_that_does_not_deduplicate_is_said_once(
+def test_what_the_namespace_is_set_to_is_found_out_and_asked_again_in_doubt(
     broker: StackStatus, deduplicates: bool
 ):
     admin = PulsarAdmin(broker.admin_url)
@@ -183,14 +184,17 @@ def test_a_namespace_that_does_not_deduplicate_is_said_once(
     admin.set_deduplication(namespace, deduplicates)
     topic = f"persistent://{namespace}/t"
     said: list[str] = []
-    config = RunsTopicConfig(connection(broker), topic, checks_deduplication=True)
-    kept = RunsJournal(config, "iot-producer-0", SystemClock(), said.append)
+    known = Deduplication()
+    config = RunsTopicConfig(connection(broker), topic)
+    kept = RunsJournal(config, "iot-producer-0", SystemClock(), said.append, known)
     assert kept.begin(head_of(), PATIENCE_S)
+    assert (known.is_on, known.is_in_doubt) == (deduplicates, False)
+    known.is_in_doubt = True
     for n in (10, 20):
         kept.publish(entry_of(head_of(), n).lane)
     assert kept.close(PATIENCE_S)
-    words = [text.split(": messages that are on their way")[0] for text in said]
-    assert words == ([] if deduplicates else [f"{namespace} does not deduplicate"])
+    assert (known.is_on, known.is_in_doubt) == (deduplicates, False)
+    assert said == []
     (entry,) = read(broker, topic)
     assert entry.lane.tally.confirmed == 20
 

@@ -156,6 +156,21 @@ class TestALostLane:
         assert last.tally.confirmed == 220
         assert last.raw_bytes == 2200
 
+    def test_that_messages_may_be_there_twice_is_said_once_for_all_lanes(self):
+        def run(number: int, n_begun: int, go: Go, pipe: Connection) -> Result:
+            pipe.send(Snapshot(go.start_ns, sink=SinkCounters(deduplicates=False)))
+            if n_begun == 2:
+                return all_confirmed(number, n_begun, go, pipe)
+            broker.elsewhere.add("0.0")
+            return Result(lane_report(number, 100), 1000, LOST if number == 0 else None)
+
+        broker = Broker()
+        pod = Pod(broker, run, workers="2", messages="1000")
+        assert pod.run().exit_code is ExitCode.OK
+        assert len(pod.began) == 4  # two workers, on two lanes
+        (told,) = [text for level, text in pod.said if "deduplicate" in text and level == "warning"]
+        assert told.startswith("public/default does not deduplicate: ")
+
     def test_without_anything_left_the_run_is_over(self):
         def run(number: int, n_begun: int, go: Go, pipe: Connection) -> Result:
             return Result(lane_report(0, 1000), 10, LOST)

@@ -23,7 +23,7 @@ from iot_producer.errors import DestinationError, IotProducerError
 from iot_producer.pulsar.client import PulsarClient
 from iot_producer.pulsar.commands import CommandType, PartitionsAnswer, ServerError
 from iot_producer.pulsar.connection import Connection, ConnectionConfig, RefusalError
-from iot_producer.pulsar.server_errors import explained
+from iot_producer.pulsar.server_errors import MissingNamespaceError, explained
 from iot_producer.run_journal import runs_topic
 
 _MOST_PARTITIONS: Final = 256
@@ -39,11 +39,18 @@ class Topic:
         name: in full.
         is_there: False: it is not.
         n_partitions: 0: it is not partitioned.
+        has_namespace: False: its namespace is not there either, nor perhaps its tenant.
     """
 
     name: str
     is_there: bool = False
     n_partitions: int = 0
+    has_namespace: bool = True
+
+    @property
+    def namespace(self) -> str:
+        """``tenant/namespace``."""
+        return "/".join(self.name.partition("://")[2].split("/")[:2])
 
     @property
     def parts(self) -> list[str]:
@@ -80,10 +87,15 @@ async def _examine(client: PulsarClient, name: str) -> tuple[list[Finding], Topi
         return [failed("authentication" if is_ours else "broker", Verdict.UNREACHABLE, error)], None
     findings = [_greeted(connection), _known(security.auth_method), _largest(connection)]
     topic, finding = await _topic(connection, name)
-    findings.append(finding)
     if topic is None:
-        return findings, None
-    findings.append(await _looked_up(client, topic, connection))
+        return [*findings, finding], None
+    try:
+        looked_up = await _looked_up(client, topic, connection)
+    except MissingNamespaceError as error:
+        # Asked for the topic, a broker only says that it is missing. All else that could be asked
+        # is about what is not there.
+        return [*findings, failed("topic", Verdict.HARM, error)], Topic(name, has_namespace=False)
+    findings += [finding, looked_up]
     findings.append(await _journal(connection, name))
     if not topic.is_there:
         findings.append(
@@ -184,6 +196,8 @@ async def _looked_up(client: PulsarClient, topic: Topic, service: Connection) ->
     parts = topic.parts[:_MOST_PARTITIONS]
     try:
         found = await asyncio.gather(*(client.lookup(part) for part in parts))
+    except MissingNamespaceError:
+        raise
     except DestinationError as error:
         return failed("look-up", Verdict.HARM, error)
     brokers = Counter(connection.where for connection in found)

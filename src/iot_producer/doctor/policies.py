@@ -82,12 +82,16 @@ def examine_policies(admin: PulsarAdmin, topic: Topic) -> list[Finding]:
             )
         ]
     answers = _Answers(admin)
-    namespace = "/".join(topic.name.removeprefix("persistent://").split("/")[:2])
+    namespace = topic.namespace
+    reached = Finding("admin API", Verdict.OK, f"answers at {admin.url}", facts={"url": admin.url})
+    missing = None if topic.is_there else _missing(admin, namespace)
+    if missing is not None or not topic.has_namespace:
+        # What a namespace that is not there would be set to is of no use to anybody.
+        told = [] if missing is None else [missing]
+        return [reached, *told, clock_finding(date, began_ns, ended_ns)]
     path = f"/admin/v2/persistent/{namespace}/{quote(topic.parts[0].rpartition('/')[2], safe='')}"
     stats = answers.get(f"{path}/stats") if topic.is_there else None
-    findings = [
-        Finding("admin API", Verdict.OK, f"answers at {admin.url}", facts={"url": admin.url})
-    ]
+    findings = [reached]
     if not topic.is_there:
         findings.append(_creation(answers, namespace))
     findings.append(_deduplication(answers, namespace, stats))
@@ -105,6 +109,25 @@ def examine_policies(admin: PulsarAdmin, topic: Topic) -> list[Finding]:
         remedy = "ask as an administrator, or let one look"
         findings[0] = Finding("admin API", Verdict.NOTE, text, remedy, {"url": admin.url})
     return findings
+
+
+def _missing(admin: PulsarAdmin, namespace: str) -> Finding | None:
+    """What has to be created before the topic; None: nothing, or nobody says."""
+    tenant = namespace.partition("/")[0]
+    create = f"pulsar-admin namespaces create {namespace}"
+    try:
+        if namespace in admin.call("GET", f"/admin/v2/namespaces/{quote(tenant, safe='')}"):
+            return None
+    except AdminRefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            return None
+        text = f"tenant {tenant} does not exist, and so has no namespaces: a run would fail"
+        create = f"pulsar-admin tenants create {tenant}, then {create}"
+        return Finding("namespace", Verdict.HARM, text, create, {"tenant_is_there": False})
+    except DestinationError:
+        return None
+    text = f"tenant {tenant} has no namespace {namespace}: a run would fail"
+    return Finding("namespace", Verdict.HARM, text, create, {"tenant_is_there": True})
 
 
 def _creation(answers: _Answers, namespace: str) -> Finding:

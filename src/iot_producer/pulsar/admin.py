@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from iot_producer.errors import ConfigError, RefusedError, UnreachableError
+from iot_producer.pulsar.missing_namespace import creation_remedy
 from iot_producer.pulsar.security import (
     NO_SECURITY,
     SecurityConfig,
@@ -194,13 +195,18 @@ class PulsarAdmin:
         """Create a topic, partitioned unless ``n_partitions`` is 0.
 
         Raises:
-            AdminRefusedError: status 409 where it exists already.
+            AdminRefusedError: status 409 where it exists already, 404 where its namespace does not.
         """
         path = f"/admin/v2/{_topic_path(topic)}"
-        if n_partitions:
-            self.call("PUT", f"{path}/partitions", n_partitions)
-        else:
-            self.call("PUT", path)
+        try:
+            if n_partitions:
+                self.call("PUT", f"{path}/partitions", n_partitions)
+            else:
+                self.call("PUT", path)
+        except AdminRefusedError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            raise AdminRefusedError(error.message, creation_remedy(topic), error.status) from error
 
     def create_missing_topic(self, topic: str, n_partitions: int = 0) -> bool:
         """Create a topic unless there is one of that name, however many partitions it has.

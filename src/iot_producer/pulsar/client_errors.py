@@ -19,7 +19,10 @@ from iot_producer.errors import (
 
 _MODULES: Final = ("_pulsar", "certifi", "pulsar")
 
-_GONE: Final = "create the topic (--create-topic PARTITIONS), or let the broker create topics"
+_GONE: Final = (
+    "check the topic's name (PULSAR_TOPIC, --topic), and that its namespace is there; iot-producer "
+    "run --create-topic PARTITIONS creates a topic where the broker does not"
+)
 _RIGHTS: Final = "ask for the right to produce to and consume from the topic's namespace"
 _ROOM: Final = "consume or clear the topic's backlog, or raise the namespace's backlog quota"
 _SHARD: Final = "give each pod and process its own SHARD=i/n, or wait until the other run has ended"

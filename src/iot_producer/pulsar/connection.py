@@ -26,10 +26,11 @@ from iot_producer.pulsar.commands import (
 )
 from iot_producer.pulsar.connection_config import ConnectionConfig, address
 from iot_producer.pulsar.security import read_token, ssl_context
-from iot_producer.pulsar.server_errors import RefusalError, explained
+from iot_producer.pulsar.server_errors import RefusalError, explained, speaks_http
 from iot_producer.pulsar.wire import (
     DEFAULT_MAX_MESSAGE_BYTES,
     FrameReader,
+    HttpError,
     WireError,
     encode_command,
 )
@@ -251,6 +252,9 @@ class Connection:
                 if self.lost_reason:
                     return
         except WireError as error:
+            if isinstance(error, HttpError) and not self._greeting.done():
+                # Whoever answers a greeting so will not do otherwise the next time.
+                self._greeting.set_exception(speaks_http(self.where))
             self._lose(f"what came is not Pulsar's protocol: {error}")
 
     def _take(self, command: BaseCommand, body: memoryview | None) -> None:
@@ -379,7 +383,7 @@ async def open_connection(
 
     Raises:
         UnreachableError: nobody answers as Pulsar does.
-        RefusedError: TLS or the broker says no.
+        RefusedError: TLS or the broker says no, or it is the port of an admin API.
         ConfigError: a file of the security settings cannot be used.
     """
     where = address(host, port)

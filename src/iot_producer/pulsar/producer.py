@@ -27,16 +27,16 @@ from typing import Any, Final
 
 from iot_producer.errors import (
     IotProducerError,
-    LaneLostError,
     NameTakenError,
     UnreachableError,
 )
 from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.commands import CommandType, ServerError
 from iot_producer.pulsar.connection import Connection
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.outgoing import Listener, Outgoing, ProducerConfig
 from iot_producer.pulsar.registration import register, unregister
-from iot_producer.pulsar.server_errors import FINAL_ERRORS, explained
+from iot_producer.pulsar.server_errors import FINAL_ERRORS, explained, lost_lane
 
 __all__ = ["Listener", "Outgoing", "Producer", "ProducerConfig"]
 
@@ -54,43 +54,48 @@ class Producer:
         client: finds its broker.
         config: what to produce to.
         listener: is told of entries.
+        deduplication: what is known of the topic's; None: this producer alone finds out.
 
     Attributes:
         number: its id on connections; frames must carry it.
         name: as the broker calls it, once it is open.
         last_id: highest sequence id under this name before it was opened; −1: none, or the broker
             does not deduplicate.
-        deduplicates: whether the broker does; None as long as that cannot be told.
         is_ready: whether entries go out at once.
         trouble: what keeps it from that; empty when nothing does.
         failure: why it has ended for good; None: it has not.
-        n_maybe_duplicated: messages that may be stored twice, for want of deduplication.
         n_reconnects: how often it came back.
         wire_bytes: of the entries that were handed to connections, those sent again included.
         max_message_bytes: largest entry that its broker takes.
     """
 
-    def __init__(self, client: PulsarClient, config: ProducerConfig, listener: Listener) -> None:
+    def __init__(
+        self,
+        client: PulsarClient,
+        config: ProducerConfig,
+        listener: Listener,
+        deduplication: Deduplication | None = None,
+    ) -> None:
         self.number = client.new_number()
         self.name = config.name
         self.last_id = -1
-        self.deduplicates: bool | None = None
         self.is_ready = False
         self.trouble = ""
         self.failure: IotProducerError | None = None
-        self.n_maybe_duplicated = 0
         self.n_reconnects = 0
         self.wire_bytes = 0
         self.max_message_bytes = 0
         self._client = client
         self._config = config
         self._listener = listener
+        self._deduplication = deduplication or Deduplication()
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._epoch = 0
         self._pending: deque[Outgoing] = deque()
         self._sent_id = -1
         self._settled_id = -1
+        self._n_sent_again = 0
         self._n_confirmed = 0
         self._was_shut = False
         self._is_open = False
@@ -107,6 +112,16 @@ class Producer:
         return self._config.topic
 
     @property
+    def deduplicates(self) -> bool | None:
+        """Whether the broker does; None as long as that cannot be told."""
+        return self._deduplication.is_on
+
+    @property
+    def n_maybe_duplicated(self) -> int:
+        """Messages that may be stored twice, for want of deduplication."""
+        return 0 if self.deduplicates else self._n_sent_again
+
+    @property
     def n_pending(self) -> int:
         """Entries that are not settled."""
         return len(self._pending)
@@ -120,8 +135,7 @@ class Producer:
             RefusedError: it does not.
         """
         self.last_id = self._settled_id = self._sent_id = await self._create()
-        if self.last_id >= 0:
-            self.deduplicates = True
+        self._deduplication.heard(self.last_id, has_stored=False)
         self._is_open = True
         self._set_ready()
         self._tick_timer = self._loop.call_later(self._config.send_timeout_s / _TICKS, self._tick)
@@ -294,7 +308,7 @@ class Producer:
             except NameTakenError as error:
                 taken_s = self._loop.time() if taken_s is None else taken_s
                 if self._loop.time() - taken_s >= self._config.name_wait_s:
-                    self._fail(self._lost_lane(error))
+                    self._fail(lost_lane(self.name, self.topic, error))
                     return
                 self.trouble = error.message
             except UnreachableError as error:
@@ -343,17 +357,12 @@ class Producer:
         """Send again what has no receipt."""
         sent = [entry for entry in self._pending if entry.maybe_stored]
         if last_id > self._settled_id and all(entry.last_id != last_id for entry in sent):
-            self._fail(self._lost_lane(None))
+            self._fail(lost_lane(self.name, self.topic))
             return
-        if last_id >= 0:
-            if self.deduplicates is None:
-                self.n_maybe_duplicated = 0  # it was counted while that was not known
-            self.deduplicates = True
-        elif self._n_confirmed:
-            self.deduplicates = False
-        n_twice = sum(entry.n_messages for entry in sent)
+        has_stored = self.last_id >= 0 or self._n_confirmed > 0
+        self._deduplication.heard(last_id, has_stored=has_stored)
         if last_id < 0:
-            self.n_maybe_duplicated += n_twice
+            self._n_sent_again += sum(entry.n_messages for entry in sent)
         self.n_reconnects += 1
         self._set_ready()
         for entry in self._pending:
@@ -388,11 +397,3 @@ class Producer:
     def _explained(self, error: int, said: str) -> IotProducerError:
         where = self._client.service_url if self._connection is None else self._connection.where
         return explained(error, said, where, self.topic, self.name)
-
-    def _lost_lane(self, error: NameTakenError | None) -> LaneLostError:
-        lost = LaneLostError(
-            f"producer {self.name} on {self.topic} was taken over while its connection was broken",
-            "another process does this lane's work now; what was not confirmed here is unconfirmed",
-        )
-        lost.__cause__ = error
-        return lost

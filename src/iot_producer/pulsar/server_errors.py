@@ -11,11 +11,13 @@ from typing import Final
 
 from iot_producer.errors import (
     IotProducerError,
+    LaneLostError,
     NameTakenError,
     RefusedError,
     UnreachableError,
 )
 from iot_producer.pulsar.commands import ServerError
+from iot_producer.pulsar.missing_namespace import creation_remedy
 
 FINAL_ERRORS: Final = frozenset(
     (
@@ -30,7 +32,10 @@ FINAL_ERRORS: Final = frozenset(
 )
 """These end a producer; what else a broker refuses an entry with may pass, or is the entry's."""
 
-_GONE: Final = "create the topic (--create-topic PARTITIONS), or let the broker create topics"
+_GONE: Final = (
+    "check the topic's name (PULSAR_TOPIC, --topic); iot-producer run --create-topic PARTITIONS "
+    "creates one where the broker does not"
+)
 _RIGHTS: Final = "ask for the right to produce to and consume from the topic's namespace"
 _ROOM: Final = "consume or clear the topic's backlog, or raise the namespace's backlog quota"
 _SHARD: Final = "give each pod and process its own SHARD=i/n, or wait until the other run has ended"
@@ -103,6 +108,10 @@ _MISSING_WORDS: Final = ("policies not found", "namespace not found", "tenant do
 _BUSY_LIMIT_WORDS: Final = "max producers limit"
 
 
+class MissingNamespaceError(RefusedError):
+    """The namespace of a topic is not there, nor perhaps its tenant: nobody creates either."""
+
+
 class RefusalError(Exception):
     """A broker answered a request with an error; never leaves the project's Pulsar modules.
 
@@ -131,8 +140,11 @@ def explained(
     """
     words = _first_line(said)
     if any(missing in words.lower() for missing in _MISSING_WORDS):
-        error = ServerError.TOPIC_NOT_FOUND
-    elif error == ServerError.PRODUCER_BUSY and _BUSY_LIMIT_WORDS in words:
+        return MissingNamespaceError(
+            f"the namespace of topic {topic or '?'} does not exist ({where}: {words})",
+            creation_remedy(topic),
+        )
+    if error == ServerError.PRODUCER_BUSY and _BUSY_LIMIT_WORDS in words:
         return RefusedError(
             f"topic {topic} takes no more producers ({where}: {words})",
             "raise the namespace's limit of producers, or end others",
@@ -144,6 +156,25 @@ def explained(
     kind, text, hint = saying
     told = text.format(topic=topic or "the topic", name=name or "without a name")
     return kind(f"{told} ({where}{': ' + words if words else ''})", hint)
+
+
+def lost_lane(name: str, topic: str, cause: NameTakenError | None = None) -> LaneLostError:
+    """The exception for a producer whose name is somebody else's when it comes back."""
+    lost = LaneLostError(
+        f"producer {name} on {topic} was taken over while its connection was broken",
+        "another process does this lane's work now; what was not confirmed here is unconfirmed",
+    )
+    lost.__cause__ = cause
+    return lost
+
+
+def speaks_http(where: str) -> RefusedError:
+    """The exception for a port that answers a broker's greeting in HTTP."""
+    return RefusedError(
+        f"{where} answers in HTTP: it is the port of an admin API or a web server, not a broker's",
+        "give the broker's binary port, most often 6650 (pulsar://) or 6651 (pulsar+ssl://); the "
+        "admin API's address belongs into PULSAR_ADMIN_URL",
+    )
 
 
 def _first_line(said: str) -> str:

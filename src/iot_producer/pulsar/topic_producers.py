@@ -17,6 +17,7 @@ from typing import NamedTuple
 from iot_producer.errors import IotProducerError, UnreachableError
 from iot_producer.pulsar.client import PulsarClient
 from iot_producer.pulsar.connection_config import ConnectionConfig
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.producer import Listener, Producer, ProducerConfig
 
 
@@ -39,16 +40,23 @@ class TopicProducers:
         client: finds brokers; closed with the producers.
         config: of the producers; the topic is the whole one.
         listener: of all of them.
+        deduplication: what is known of the topic's.
         topic: what was found.
     """
 
     def __init__(
-        self, client: PulsarClient, config: ProducerConfig, listener: Listener, topic: Topic
+        self,
+        client: PulsarClient,
+        config: ProducerConfig,
+        listener: Listener,
+        deduplication: Deduplication,
+        topic: Topic,
     ) -> None:
         self.topic = topic
         self._client = client
         self._config = config
         self._listener = listener
+        self._deduplication = deduplication
         self._watching: asyncio.Task[None] | None = None
 
     def watch(self, interval_s: float, tell: Callable[[str], None]) -> None:
@@ -81,7 +89,9 @@ class TopicProducers:
         if n_now <= n_before:
             return
         config = replace(self._config, name=producers[0].name)
-        added = await _opened(self._client, config, self._listener, range(n_before, n_now))
+        added = await _opened(
+            self._client, config, self._listener, self._deduplication, range(n_before, n_now)
+        )
         self.topic = Topic(n_now, producers + added)
         tell(
             f"{name} has {n_now} partitions now, {n_before} before: devices move between them, and "
@@ -93,6 +103,7 @@ async def open_producers(
     connection: ConnectionConfig,
     config: ProducerConfig,
     listener: Listener,
+    deduplication: Deduplication,
     timeout_s: float | None = None,
 ) -> TopicProducers:
     """Open a producer on each partition of a topic; one attempt.
@@ -101,6 +112,7 @@ async def open_producers(
         connection: how to reach Pulsar.
         config: the topic, and the producers' name.
         listener: of all of them.
+        deduplication: is told what they find out.
         timeout_s: for all of it; None: what the single steps take.
 
     Raises:
@@ -113,14 +125,14 @@ async def open_producers(
         async with asyncio.timeout(timeout_s):
             n = await client.partitions(config.topic)
             if not n:
-                first = Producer(client, config, listener)
+                first = Producer(client, config, listener, deduplication)
                 await first.open()
                 producers: tuple[Producer, ...] = (first,)
             else:
-                producers = await _opened(client, config, listener, range(1))
+                producers = await _opened(client, config, listener, deduplication, range(1))
                 # Where the broker gives the name, the other partitions get the same.
                 named = replace(config, name=producers[0].name)
-                producers += await _opened(client, named, listener, range(1, n))
+                producers += await _opened(client, named, listener, deduplication, range(1, n))
     except BaseException as error:
         await client.close()
         if isinstance(error, TimeoutError):
@@ -129,14 +141,20 @@ async def open_producers(
                 "is the broker up, or very busy? --give-up-after sets how long to go on",
             ) from error
         raise
-    return TopicProducers(client, config, listener, Topic(n, producers))
+    return TopicProducers(client, config, listener, deduplication, Topic(n, producers))
 
 
 async def _opened(
-    client: PulsarClient, config: ProducerConfig, listener: Listener, partitions: range
+    client: PulsarClient,
+    config: ProducerConfig,
+    listener: Listener,
+    deduplication: Deduplication,
+    partitions: range,
 ) -> tuple[Producer, ...]:
     producers = tuple(
-        Producer(client, replace(config, topic=f"{config.topic}-partition-{i}"), listener)
+        Producer(
+            client, replace(config, topic=f"{config.topic}-partition-{i}"), listener, deduplication
+        )
         for i in partitions
     )
     answers = await asyncio.gather(*(p.open() for p in producers), return_exceptions=True)

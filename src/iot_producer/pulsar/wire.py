@@ -41,6 +41,7 @@ __all__ = [
     "Body",
     "Frame",
     "FrameReader",
+    "HttpError",
     "WireError",
     "crc32c",
     "encode_command",
@@ -60,11 +61,17 @@ _BROKER_MARK: Final = b"\x0e\x02"
 _SIZE: Final = struct.Struct(">I")
 _TWO_SIZES: Final = struct.Struct(">II")
 _CHECKED: Final = struct.Struct(">2sI")  # mark, checksum
+_HTTP: Final = b"HTTP"
+"""How an answer in HTTP begins; as a size these bytes are more than any frame may have."""
 _M = TypeVar("_M", bound=Message)
 
 
 class WireError(Exception):
     """Bytes that are no frame of the protocol: a fault of the connection or of the other end."""
+
+
+class HttpError(WireError):
+    """The other end speaks HTTP, as a broker's admin API does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +215,7 @@ class FrameReader:
         self._part: bytearray | None = None  # the frame that is arriving
         self._n_filled = 0
         self._whole: deque[bytearray] = deque()
-        self._fault: str | None = None
+        self._fault: WireError | None = None
 
     def limit(self, max_message_bytes: int) -> None:
         """Set the largest message, once CONNECTED has told it."""
@@ -255,18 +262,23 @@ class FrameReader:
             try:
                 return _frame_of(data)
             except WireError as error:
-                self._fault = str(error)
+                self._fault = error
                 self._whole.clear()
                 raise
         if self._fault is not None:
-            raise WireError(self._fault)
+            raise self._fault
         return None
 
     def _begin(self) -> None:
         (n_bytes,) = _SIZE.unpack(self._size)
+        is_http = self._size == _HTTP
         self._size.clear()
         if not _SIZE.size <= n_bytes <= self._most_bytes:
-            self._fault = f"a frame of {n_bytes} bytes; it may have 4 to {self._most_bytes}"
+            self._fault = (
+                HttpError("an answer in HTTP")
+                if is_http
+                else WireError(f"a frame of {n_bytes} bytes; it may have 4 to {self._most_bytes}")
+            )
             return
         self._part = bytearray(n_bytes)
         self._n_filled = 0

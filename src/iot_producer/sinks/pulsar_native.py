@@ -24,6 +24,7 @@ from iot_producer.blocks import Block
 from iot_producer.clock import Clock
 from iot_producer.errors import IotProducerError, UnreachableError
 from iot_producer.fleet import Fleet
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.event_loop import EventLoop
 from iot_producer.pulsar.patience import Say, patiently
 from iot_producer.pulsar.producer import Outgoing, Producer, ProducerConfig
@@ -53,6 +54,9 @@ class NativePulsarSink:
         clock: stamps, and waits.
         say: is told of failed attempts to connect, and of a destination that makes it wait.
 
+    Attributes:
+        deduplication: what is known of the topic's; whoever finds out more may tell it.
+
     Raises:
         UnreachableError: nobody answered in time.
         NameTakenError: another producer has the name.
@@ -72,7 +76,7 @@ class NativePulsarSink:
         self._pending_bytes = 0
         self._torn: int | None = None
         self._is_closed = False
-        self._told_of_duplicates = False
+        self.deduplication = Deduplication()
         self._loop = EventLoop()
         try:
             self._producers = patiently(
@@ -105,8 +109,7 @@ class NativePulsarSink:
     @property
     def deduplicates(self) -> bool | None:
         """Whether the broker does; None as long as that cannot be told."""
-        found = [producer.deduplicates for producer in self._topic.producers]
-        return True if True in found else False if False in found else None
+        return self.deduplication.is_on
 
     @property
     def n_maybe_duplicated(self) -> int:
@@ -201,7 +204,9 @@ class NativePulsarSink:
         producer = ProducerConfig(
             config.topic, config.producer_name, config.send_timeout_s, config.lane_wait_s
         )
-        return self._loop.run(open_producers(config.connection, producer, self, timeout_s))
+        return self._loop.run(
+            open_producers(config.connection, producer, self, self.deduplication, timeout_s)
+        )
 
     def _is_clear(self, topic: Topic, n: int) -> bool:
         """Whether nothing keeps a block of ``n`` messages from being sent."""
@@ -251,15 +256,6 @@ class NativePulsarSink:
         failure = self._failure()
         if failure is not None:
             raise failure
-        if not self._told_of_duplicates and any(
-            producer.n_maybe_duplicated and producer.deduplicates is False
-            for producer in self._topic.producers
-        ):
-            self._told_of_duplicates = True
-            self._say(
-                f"{self._config.topic} does not deduplicate: messages that were on their way when "
-                "the connection broke may be stored twice (iot-producer doctor tells the remedy)"
-            )
         limit_s = self._config.give_up_after_s
         silent_s = (self._clock.now_ns() - self._progress_ns) / _NS_PER_S
         if limit_s is not None and silent_s >= limit_s and (waiting or self._n_pending):

@@ -26,6 +26,7 @@ from iot_producer.pulsar.channel import Parcel
 from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.commands import MessageMetadata
 from iot_producer.pulsar.connection import ConnectionConfig
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.outgoing import Outgoing, ProducerConfig
 from iot_producer.pulsar.producer import Producer
 from iot_producer.pulsar.wire import HEADROOM, send_frame
@@ -49,14 +50,12 @@ class RunsTopicConfig:
         topic: full name of the topic of the records.
         admin_url: the admin API, asked to create and to compact the topic; empty: it is not.
         close_timeout_s: for a clean good-bye.
-        checks_deduplication: say it when the broker does not deduplicate.
     """
 
     connection: ConnectionConfig
     topic: str
     admin_url: str = ""
     close_timeout_s: float = 2.0
-    checks_deduplication: bool = False
 
 
 class RunsKeeper:
@@ -67,15 +66,22 @@ class RunsKeeper:
         topic: full name.
         name: of the lane.
         say: is told once when the topic cannot be written, and once when it can again.
+        deduplication: is told what the namespace is set to, whenever it is in doubt of it.
     """
 
     def __init__(
-        self, config: RunsTopicConfig, topic: str, name: str, say: Callable[[str], None]
+        self,
+        config: RunsTopicConfig,
+        topic: str,
+        name: str,
+        say: Callable[[str], None],
+        deduplication: Deduplication | None = None,
     ) -> None:
         self._config = config
         self._topic = topic
         self._name = name
         self._say = say
+        self._deduplication = deduplication
         self._newest: LaneEntry | None = None
         self._is_busy = False
         self._is_told = False
@@ -151,8 +157,8 @@ class RunsKeeper:
                 if entry is not None:
                     await self._store(producer, entry)
                     self._note_kept(entry)
-                    if self._n_kept == 1 and self._config.checks_deduplication:
-                        await self._check_deduplication(producer)
+                    if self._deduplication is not None and self._deduplication.is_in_doubt:
+                        await self._find_out(producer, self._deduplication)
             except IotProducerError as error:
                 await self._drop(error)
                 if self._newest is None:
@@ -259,7 +265,7 @@ class RunsKeeper:
             self._admin_task = asyncio.create_task(self._compact())
         self._n_kept += 1
 
-    async def _check_deduplication(self, producer: Producer) -> None:
+    async def _find_out(self, producer: Producer, deduplication: Deduplication) -> None:
         """Whether the broker remembers the id of what it has just stored.
 
         A producer is told of that when it is made, so this one is made again.
@@ -270,13 +276,7 @@ class RunsKeeper:
         again = Producer(self._client, ProducerConfig(producer.topic, producer.name), self)
         await again.open()
         self._producer = again
-        if again.last_id < 0:
-            namespace = self._config.topic.split("://")[-1].rpartition("/")[0]
-            self._say(
-                f"{namespace} does not deduplicate: messages that are on their way when a "
-                "connection breaks may be stored twice, and are counted (iot-producer doctor "
-                "tells the remedy)"
-            )
+        deduplication.found(again.last_id >= 0)
 
     async def _compact(self) -> None:
         path = quote(self._topic.replace("://", "/"), safe="/")

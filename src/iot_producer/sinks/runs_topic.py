@@ -16,6 +16,7 @@ import numpy as np
 from iot_producer.clock import Clock
 from iot_producer.lane_report import LaneReport
 from iot_producer.outcome import LaneRanges, TallySnapshot
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.event_loop import EventLoop
 from iot_producer.run_journal import LaneEntry, LaneHead, runs_topic
 from iot_producer.sinks.runs_keeper import RunsKeeper, RunsTopicConfig
@@ -28,12 +29,18 @@ class RunsJournal:
         config: where it is kept.
         name: of the lane's producer.
         clock: stamps.
-        say: is told once when the topic cannot be written, and once that the broker does not
-            deduplicate; called from the caller's thread, while it calls this.
+        say: is told once when the topic cannot be written, and once when it can again; called from
+            the caller's thread, while it calls this.
+        deduplication: of the topic of the records: told what the namespace is set to.
     """
 
     def __init__(
-        self, config: RunsTopicConfig, name: str, clock: Clock, say: Callable[[str], None]
+        self,
+        config: RunsTopicConfig,
+        name: str,
+        clock: Clock,
+        say: Callable[[str], None],
+        deduplication: Deduplication | None = None,
     ) -> None:
         self._config = config
         self._topic = runs_topic(config.topic)
@@ -43,7 +50,7 @@ class RunsJournal:
         self._head: LaneHead | None = None
         self._last: LaneReport | None = None
         self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._keeper = RunsKeeper(config, self._topic, name, self._words.put)
+        self._keeper = RunsKeeper(config, self._topic, name, self._words.put, deduplication)
         self._loop = EventLoop("runs-topic")
         self._loop.call(self._keeper.start)
 

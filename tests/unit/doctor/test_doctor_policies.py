@@ -30,6 +30,7 @@ NOON_NS = 1_795_348_800 * 10**9  # Sun, 22 Nov 2026 12:00:00 GMT
 def api() -> Iterator[Api]:
     with serving() as server:
         server.say("GET", f"{PATH}/stats", STATS)
+        server.say("GET", "/admin/v2/namespaces/a", ["a/b"])
         yield server
 
 
@@ -196,3 +197,41 @@ def test_the_clock(ours_s: float, verdict: Verdict, text: str) -> None:
 def test_a_clock_that_nobody_tells() -> None:
     finding = clock_finding("", NOON_NS, NOON_NS)
     assert finding.verdict is Verdict.NOTE
+
+
+@pytest.mark.parametrize(
+    ("tenant", "text", "remedy"),
+    [
+        (
+            (["a/c"], 200),
+            "tenant a has no namespace a/b: a run would fail",
+            "pulsar-admin namespaces create a/b",
+        ),
+        (
+            ({"reason": "Tenant not found"}, 404),
+            "tenant a does not exist, and so has no namespaces: a run would fail",
+            "pulsar-admin tenants create a, then pulsar-admin namespaces create a/b",
+        ),
+    ],
+)
+def test_of_a_namespace_that_is_not_there_no_policies_are_told(
+    api: Api, tenant: tuple[Any, int], text: str, remedy: str
+) -> None:
+    api.say("GET", RUNTIME, {"brokerDeduplicationEnabled": "true"} | RETENTION)
+    api.say("GET", "/admin/v2/namespaces/a", *tenant)
+    found = look(api, Topic("persistent://a/b/t", has_namespace=False))
+    assert set(found) == {"admin API", "namespace", "clock"}
+    finding = found["namespace"]
+    assert (finding.verdict, finding.text, finding.remedy) == (Verdict.HARM, text, remedy)
+    # The same where the broker has not said so.
+    again = look(api, Topic("persistent://a/b/t"))
+    assert (set(again), again["namespace"]) == (set(found), finding)
+
+
+def test_who_may_not_ask_for_namespaces_is_told_what_the_broker_said(api: Api) -> None:
+    api.say("GET", "/admin/v2/namespaces/a", {"reason": "not allowed"}, 403)
+    assert set(look(api, Topic("persistent://a/b/t", has_namespace=False))) == {
+        "admin API",
+        "clock",
+    }
+    assert "topic creation" in look(api, Topic("persistent://a/b/t"))

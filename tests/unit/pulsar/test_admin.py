@@ -33,6 +33,15 @@ def test_ready(api: Api) -> None:
     assert api.admin.is_ready() is False
 
 
+def test_a_topic_without_a_namespace_needs_that_first(api: Api) -> None:
+    api.say("PUT", "/admin/v2/persistent/a/b/t/partitions", {"reason": "Namespace not found"}, 404)
+    with pytest.raises(AdminRefusedError, match="Namespace not found") as caught:
+        api.admin.create_topic("persistent://a/b/t", 3)
+    assert caught.value.status == 404
+    assert "pulsar-admin namespaces create a/b (" in caught.value.hint
+    assert "pulsar-admin tenants create a)" in caught.value.hint
+
+
 def test_namespaces(api: Api) -> None:
     assert api.admin.has_namespace("public/default") is False
     api.say("GET", "/admin/v2/namespaces/public", ["public/default"])

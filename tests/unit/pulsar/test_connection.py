@@ -127,9 +127,40 @@ def test_silence_instead_of_a_greeting_is_told():
     run(test())
 
 
-@pytest.mark.parametrize(
-    "text", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\0", b"\0\0\0\6\0\0\0\2\xff\xff"]
-)
+@pytest.mark.parametrize("pieces", [[b"HTTP/1.1 400 Bad Request\r\n\r\n"], [b"HT", b"TP/1.1 2"]])
+def test_the_port_of_an_admin_api_is_told_by_its_http(pieces: list[bytes]):
+    async def test() -> None:
+        async with FakeBroker() as broker:
+
+            async def answer(session: Session) -> None:
+                for piece in pieces:
+                    session.writer.write(piece)
+                    await session.writer.drain()
+
+            answers: list[asyncio.Task[None]] = []
+            broker.answers[CommandType.CONNECT] = lambda session, _: answers.append(
+                asyncio.create_task(answer(session))
+            )
+            with pytest.raises(RefusedError, match="answers in HTTP: it is the port of") as caught:
+                await opened(broker)
+            assert "6650 (pulsar://) or 6651 (pulsar+ssl://)" in caught.value.hint
+            assert "PULSAR_ADMIN_URL" in caught.value.hint
+
+    run(test())
+
+
+def test_http_on_a_connection_that_was_a_brokers_is_tried_again():
+    async def test() -> None:
+        async with FakeBroker() as broker:
+            broker.answers[CommandType.LOOKUP] = lambda session, _: session.writer.write(b"HTTP/1")
+            connection = await opened(broker)
+            with pytest.raises(UnreachableError, match="not Pulsar's protocol: an answer in HTTP"):
+                await connection.request(CommandType.LOOKUP, topic=TOPIC)
+
+    run(test())
+
+
+@pytest.mark.parametrize("text", [b"\0\0\0\0", b"HTTQ/1.1 400", b"\0\0\0\6\0\0\0\2\xff\xff"])
 def test_what_is_not_pulsar_is_told(text: bytes):
     async def test() -> None:
         async with FakeBroker() as broker:

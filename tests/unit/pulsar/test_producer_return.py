@@ -12,6 +12,7 @@ from iot_producer.errors import (
     UnreachableError,
 )
 from iot_producer.pulsar.commands import CommandType, ServerError
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.outgoing import ProducerConfig
 from producer_cases import PRODUCER, SEND, TOPIC, Told, entry, ids_of, opened, run
 
@@ -48,8 +49,9 @@ def test_after_a_break_what_has_no_receipt_goes_again_in_order_and_as_it_was():
             assert ids_of(broker) == [100, 200, 300, 400, 200, 300, 400]
             sent = [body for kind, _, body in broker.heard if kind is SEND]
             assert sent[4:] == sent[1:4]
-            # Nothing was told of deduplication, though something was stored: there is none.
-            assert producer.deduplicates is False
+            # No id was told, though something was stored: there is no deduplication, or the topic
+            # was made anew. So it is not known, and what went again is counted.
+            assert producer.deduplicates is None
             assert producer.n_maybe_duplicated == 30
             assert producer.n_reconnects == 1
             frames = [entry(producer, i).parcel.frame for i in ids_of(broker)]
@@ -76,6 +78,35 @@ def test_what_was_stored_before_the_break_is_settled_by_the_receipt_for_the_copy
             assert told.settled_entries == [(100, ""), (200, ""), (300, "")]
             assert producer.deduplicates is True
             assert producer.n_maybe_duplicated == 0
+
+    run(test())
+
+
+@pytest.mark.parametrize("known_by", ["its ids", "the namespace", "nobody", "the namespace: off"])
+def test_ids_that_are_gone_are_a_topic_made_anew_where_it_is_known_to_deduplicate(known_by: str):
+    async def test() -> None:
+        async with FakeBroker() as broker:
+            told, known = Told(), Deduplication()
+            broker.last_sequence_id = 50 if known_by == "its ids" else -1
+            producer = await opened(broker, told, deduplication=known)
+            if known_by.startswith("the namespace"):
+                known.found(is_on=known_by == "the namespace")
+            producer.send(entry(producer, 100))
+            await broker.until(lambda: told.settled_entries)
+            broker.answers[SEND] = silent
+            producer.send(entry(producer, 200))
+            await broker.until(lambda: len(broker.of(SEND)) == 2)
+            broker.last_sequence_id = -1
+            broker.answers[SEND] = Session.receipt
+            broker.sessions[0].reset()
+            await broker.until(lambda: len(told.settled_entries) == 2)
+            expected = {"nobody": (None, 10), "the namespace: off": (False, 10)}
+            found = producer.deduplicates, producer.n_maybe_duplicated
+            assert found == expected.get(known_by, (True, 0))
+            # The namespace tells whether it was switched off meanwhile; then the copies count.
+            assert known.is_in_doubt is (known_by != "the namespace: off")
+            known.found(is_on=False)
+            assert (producer.deduplicates, producer.n_maybe_duplicated) == (False, 10)
 
     run(test())
 

@@ -4,7 +4,7 @@ import pytest
 
 from iot_producer.errors import NameTakenError, RefusedError, UnreachableError
 from iot_producer.pulsar.commands import ServerError
-from iot_producer.pulsar.server_errors import explained
+from iot_producer.pulsar.server_errors import MissingNamespaceError, explained
 
 TOPIC = "persistent://public/default/t"
 WHERE = "broker:6650"
@@ -52,8 +52,22 @@ def test_it_says_whose_fault_it_is_and_what_to_do(
 )
 def test_a_namespace_that_is_missing_is_known_by_the_brokers_words(error: ServerError, words: str):
     found = explained(error, words, WHERE, TOPIC)
-    assert type(found) is RefusedError
-    assert f"topic {TOPIC} or its namespace does not exist" in found.message
+    assert type(found) is MissingNamespaceError
+    assert f"the namespace of topic {TOPIC} does not exist ({WHERE}: {words})" in found.message
+    assert "pulsar-admin namespaces create public/default (" in found.hint
+    assert "pulsar-admin tenants create public)" in found.hint
+    assert "--create-topic" not in found.hint  # that needs the namespace
+
+
+def test_of_a_topic_without_a_name_the_namespace_is_left_open():
+    found = explained(ServerError.METADATA, "Namespace not found", WHERE)
+    assert "pulsar-admin namespaces create TENANT/NAMESPACE (" in found.hint
+
+
+def test_what_to_do_about_a_missing_topic_fits_those_who_read_it_too():
+    found = explained(ServerError.TOPIC_NOT_FOUND, "", WHERE, TOPIC)
+    assert found.hint.startswith("check the topic's name (PULSAR_TOPIC, --topic); ")
+    assert "iot-producer run --create-topic" in found.hint
 
 
 def test_a_limit_of_producers_is_no_taken_name():

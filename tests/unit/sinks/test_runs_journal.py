@@ -12,6 +12,7 @@ from fake_broker import FakeBroker, Session, silent
 from iot_producer.clock import ManualClock
 from iot_producer.pulsar.commands import CommandType, ServerError
 from iot_producer.pulsar.connection import ConnectionConfig
+from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.event_loop import EventLoop
 from iot_producer.pulsar.wire import parse_body
 from iot_producer.run_journal import entries_of, newest
@@ -63,10 +64,12 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "_FIRST_PAUSE_S", 0.01)
 
 
-def journal(broker: Broker, said: list[str] | None = None) -> RunsJournal:
+def journal(
+    broker: Broker, said: list[str] | None = None, deduplication: Deduplication | None = None
+) -> RunsJournal:
     config = RunsTopicConfig(ConnectionConfig((broker.fake.host,)), TOPIC)
     say = [].append if said is None else said.append
-    return RunsJournal(config, "iot-producer-0", ManualClock(START_NS), say)
+    return RunsJournal(config, "iot-producer-0", ManualClock(START_NS), say, deduplication)
 
 
 def last_of(broker: Broker) -> Any:
@@ -95,6 +98,23 @@ def test_entries_are_single_messages_with_the_lane_as_key(broker: Broker):
             assert metadata.partition_key.startswith("iot-producer-0/")
     entry = last_of(broker)
     assert (entry.lane.tally.confirmed, entry.has_ended) == (30, True)
+
+
+def test_the_namespace_is_asked_whenever_it_is_in_doubt(broker: Broker):
+    known, head = Deduplication(), head_of()
+    made = lambda: len(broker.fake.of(CommandType.PRODUCER))  # noqa: E731
+    broker.fake.last_sequence_id = 0
+    kept = journal(broker, deduplication=known)
+    assert kept.begin(head, PATIENCE_S)
+    # A producer is told what the broker remembers when it is made: so it was made twice.
+    assert (known.is_on, made()) == (True, 2)
+    kept.publish(entry_of(head, 10).lane)
+    broker.until(lambda: len(broker.kept()) == 2)
+    broker.fake.last_sequence_id = -1
+    known.heard(-1, has_stored=True)  # the lane's own ids are gone
+    kept.publish(entry_of(head, 20).lane)
+    assert kept.close(PATIENCE_S)
+    assert (known.is_on, made()) == (False, 3)
 
 
 def test_only_the_newest_waits_behind_the_one_on_its_way(broker: Broker):
