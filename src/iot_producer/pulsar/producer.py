@@ -28,6 +28,7 @@ from typing import Any, Final
 from iot_producer.errors import (
     IotProducerError,
     NameTakenError,
+    NotPulsarError,
     UnreachableError,
 )
 from iot_producer.pulsar.client import Backoff, PulsarClient
@@ -311,7 +312,7 @@ class Producer:
                     self._fail(lost_lane(self.name, self.topic, error))
                     return
                 self.trouble = error.message
-            except UnreachableError as error:
+            except (UnreachableError, NotPulsarError) as error:
                 taken_s = None
                 self.trouble = error.message
             except IotProducerError as error:

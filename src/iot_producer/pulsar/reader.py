@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from iot_producer.errors import IotProducerError, UnreachableError
+from iot_producer.errors import IotProducerError, NotPulsarError, UnreachableError
 from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.commands import CommandType, MessageMetadata, SubscriptionType
 from iot_producer.pulsar.connection import Connection, RefusalError
@@ -306,7 +306,7 @@ class PartitionReader:
         while not self._is_closed:
             try:
                 await self._open_again()
-            except UnreachableError as error:
+            except (UnreachableError, NotPulsarError) as error:
                 limit_s = self._give_up_after_s
                 if limit_s is not None and self._now_ns() - began_ns >= limit_s * 1e9:
                     self._give_up(error)

@@ -13,6 +13,7 @@ from iot_producer.errors import (
     IotProducerError,
     LaneLostError,
     NameTakenError,
+    NotPulsarError,
     RefusedError,
     UnreachableError,
 )
@@ -168,9 +169,9 @@ def lost_lane(name: str, topic: str, cause: NameTakenError | None = None) -> Lan
     return lost
 
 
-def speaks_http(where: str) -> RefusedError:
+def speaks_http(where: str) -> NotPulsarError:
     """The exception for a port that answers a broker's greeting in HTTP."""
-    return RefusedError(
+    return NotPulsarError(
         f"{where} answers in HTTP: it is the port of an admin API or a web server, not a broker's",
         "give the broker's binary port, most often 6650 (pulsar://) or 6651 (pulsar+ssl://); the "
         "admin API's address belongs into PULSAR_ADMIN_URL",

@@ -251,6 +251,34 @@ def test_a_broker_that_is_not_ready_is_tried_again():
     run(test())
 
 
+def test_a_gateway_that_answers_in_http_for_a_while_is_waited_for():
+    async def test() -> None:
+        async with FakeBroker() as broker:
+            told = Told()
+            producer = await opened(broker, told)
+            normal = broker.answers[CommandType.CONNECT]
+            n_asked = 0
+
+            def page(session: Session, request: Any) -> None:
+                nonlocal n_asked
+                n_asked += 1
+                if n_asked < 3:
+                    session.writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+                else:
+                    normal(session, request)
+
+            broker.answers[CommandType.CONNECT] = page
+            broker.sessions[0].reset()
+            await broker.until(lambda: n_asked == 1)
+            producer.send(entry(producer, 100))
+            await broker.until(lambda: told.settled_entries)
+            assert told.settled_entries == [(100, "")]
+            assert n_asked >= 3
+            assert producer.failure is None
+
+    run(test())
+
+
 def test_a_receipt_out_of_turn_breaks_the_connection_and_all_goes_again():
     async def test() -> None:
         async with FakeBroker() as broker:
