@@ -148,13 +148,14 @@ def test_a_killed_broker(entrances: dict[str, Entrance], tmp_path: Path):
     runs = {}
     with ExitStack() as all_runs:
         for kind, entrance in entrances.items():
+            chaos = entrance.pulsar.chaos
+            chaos.delay(100)  # --max-pending bounds the rate: at most 250,000 a second
             load = entrance.loading(tmp_path / kind, topics[kind], n)
             runs[kind] = all_runs.enter_context(load)
-        for kind, entrance in entrances.items():
             entrance.wait_for_load(runs[kind])
-            entrance.pulsar.chaos.stall()  # it must not end before the other one has begun
+            chaos.stall()  # it must not end before the other one has come as far
         for entrance in entrances.values():
-            entrance.pulsar.chaos.delay(100)  # --max-pending bounds the rate: 250,000/s
+            entrance.pulsar.chaos.delay(100)
         broker = entrances["plain"].pulsar
         broker.kill()
         broker.start()
