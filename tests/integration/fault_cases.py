@@ -208,18 +208,18 @@ def producing(
     topic: str,
     *options: str,
     messages: int | None = 10_000,
-    rate: int = RATE,
+    rate: int | str = RATE,
     stdout: Any = subprocess.PIPE,
     **env: str,
 ) -> Iterator[Run]:
-    """Start a run at a constant rate.
+    """Start a run at a constant rate, or as fast as it can.
 
     Args:
         folder: an own one for each run; made if need be.
         url, topic: where to.
         options: more of them.
         messages: how many it is to send; None: until it is stopped.
-        rate: messages a second.
+        rate: messages a second, or ``max``.
         stdout: where its log goes; a pipe is read by what waits for its words.
         env: more environment variables.
     """
