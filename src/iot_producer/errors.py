@@ -8,6 +8,7 @@
     ├── DestinationError         the destination's fault                       exit 3
     │   ├── UnreachableError     no connection, or it stopped answering
     │   └── RefusedError         it answered, and said no
+    │       ├── MissingTopicError    the topic is not there
     │       └── NameTakenError   another producer has the name: its lane is at work elsewhere
     │           └── LaneLostError    it was ours, and somebody else has it now
     └── DataError                the data's fault: lost, changed, not sent     exit 1
@@ -85,6 +86,10 @@ class UnreachableError(DestinationError):
 
 class RefusedError(DestinationError):
     """Refused by the destination (authorization, missing topic, full disk, name taken)."""
+
+
+class MissingTopicError(RefusedError):
+    """The topic or its namespace is not there, and nobody makes it."""
 
 
 class NameTakenError(RefusedError):

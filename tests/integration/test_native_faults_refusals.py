@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import program
 import pytest
 from fault_cases import Run, deduplicating_namespace, new_topic, patient_admin, producing, verified
 
@@ -31,6 +32,13 @@ def admin(broker: StackStatus) -> PulsarAdmin:
 def topic(admin: PulsarAdmin) -> str:
     name = new_topic(deduplicating_namespace(admin))
     admin.create_topic(name, 0)
+    return name
+
+
+@pytest.fixture
+def partitioned(admin: PulsarAdmin) -> str:
+    name = new_topic(deduplicating_namespace(admin))
+    admin.create_topic(name, 3)
     return name
 
 
@@ -110,6 +118,56 @@ def test_what_was_on_a_deleted_topic_is_named_and_the_rest_goes_on(
     }
     assert found["n_read"] == 3 * N - stop
     assert report.tally.confirmed == 3 * N
+
+
+def test_what_was_on_the_partitions_of_a_deleted_topic_is_named_and_the_rest_goes_on(
+    broker: StackStatus, admin: PulsarAdmin, partitioned: str, tmp_path: Path
+):
+    topic, n, sent = partitioned, 5 * N, 0
+    with producing(tmp_path, broker.pulsar_url, topic, messages=n, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.delete_topic(topic, force=True)
+        run.wait_for_news("was deleted under way: what was on its 3 partitions is lost")
+        sent = run.wait_for_sent(0)["sent"]
+        report = run.completed()  # the broker makes the partitions anew
+    assert report.tally.confirmed == n
+    reports = [(run.report_file,), ()]  # what the run published is enough
+    for found in [verified(broker.pulsar_url, topic, *report) for report in reports]:
+        totals = found["totals"]
+        lost = totals["lost"]
+        assert N <= lost < sent
+        assert totals == {
+            **dict.fromkeys(totals, 0),
+            "expected": n,
+            "found": n - lost,
+            "lost": lost,
+        }
+        assert found["n_read"] == n - lost
+        # Partitions are deleted one after the other, so the last of what is lost has holes.
+        assert found["lost_ranges"][0][1] == 0
+        assert found["lost_ranges"][-1][2] <= sent
+    assert admin.n_partitions(topic) == 0
+    names = admin.call("GET", f"/admin/v2/persistent/{topic.split('://')[1].rpartition('/')[0]}")
+    assert set(names) == {f"{topic}-partition-{i}" for i in range(3)} | {f"{topic}-runs"}
+
+
+def test_a_deleted_topic_that_the_broker_may_not_make_anew_ends_the_run(
+    broker: StackStatus, admin: PulsarAdmin, partitioned: str, tmp_path: Path
+):
+    topic = partitioned
+    namespace = topic.split("://")[1].rpartition("/")[0]
+    admin.set_policy(namespace, "autoTopicCreation", {"allowAutoTopicCreation": False})
+    with producing(tmp_path, broker.pulsar_url, topic, messages=None, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.delete_topic(topic, force=True)
+        report = ended_by_the_broker(run, "does not exist")
+    assert report.tally.confirmed >= N
+    done = program.run(
+        "verify", "--report", str(run.report_file), PULSAR_URL=broker.pulsar_url, PULSAR_TOPIC=topic
+    )
+    assert done.returncode == 3
+    assert f"topic {topic} or its namespace does not exist" in done.stderr
+    assert "check its name (--topic)" in done.stderr
 
 
 @pytest.mark.slow

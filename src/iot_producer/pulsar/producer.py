@@ -28,6 +28,7 @@ from typing import Any, Final
 from iot_producer.errors import (
     IotProducerError,
     LaneLostError,
+    MissingTopicError,
     NameTakenError,
     UnreachableError,
 )
@@ -286,25 +287,26 @@ class Producer:
             if trouble:
                 self._drop_connection(trouble)
         backoff = Backoff()
-        taken_s: float | None = None
+        refused_s: float | None = None
         while True:
             self._note_written()
             try:
                 last_id = await self._create()
-            except NameTakenError as error:
-                taken_s = self._loop.time() if taken_s is None else taken_s
-                if self._loop.time() - taken_s >= self._config.name_wait_s:
-                    self._fail(self._lost_lane(error))
+                break
+            except (NameTakenError, MissingTopicError) as error:
+                # A topic that is being deleted is refused until that is done, then made anew.
+                refused_s = self._loop.time() if refused_s is None else refused_s
+                if self._loop.time() - refused_s >= self._config.name_wait_s:
+                    is_taken = isinstance(error, NameTakenError)
+                    self._fail(self._lost_lane(error) if is_taken else error)
                     return
                 self.trouble = error.message
             except UnreachableError as error:
-                taken_s = None
+                refused_s = None
                 self.trouble = error.message
             except IotProducerError as error:
                 self._fail(error)
                 return
-            else:
-                break
             await asyncio.sleep(backoff.next_s())
         self._return = None
         with self._lock:
@@ -389,7 +391,7 @@ class Producer:
         where = self._client.service_url if self._connection is None else self._connection.where
         return explained(error, said, where, self.topic, self.name)
 
-    def _lost_lane(self, error: NameTakenError | None) -> LaneLostError:
+    def _lost_lane(self, error: IotProducerError | None) -> LaneLostError:
         lost = LaneLostError(
             f"producer {self.name} on {self.topic} was taken over while its connection was broken",
             "another process does this lane's work now; what was not confirmed here is unconfirmed",

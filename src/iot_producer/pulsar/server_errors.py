@@ -11,6 +11,7 @@ from typing import Final
 
 from iot_producer.errors import (
     IotProducerError,
+    MissingTopicError,
     NameTakenError,
     RefusedError,
     UnreachableError,
@@ -47,7 +48,7 @@ _SAYINGS: Final[dict[int, tuple[type[IotProducerError], str, str]]] = {
     ServerError.AUTHORIZATION: (RefusedError, "access to {topic} is not allowed", _RIGHTS),
     ServerError.NOT_ALLOWED: (RefusedError, "the broker does not allow this on {topic}", _RIGHTS),
     ServerError.TOPIC_NOT_FOUND: (
-        RefusedError,
+        MissingTopicError,
         "topic {topic} or its namespace does not exist",
         _GONE,
     ),

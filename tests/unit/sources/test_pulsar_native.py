@@ -9,7 +9,11 @@ import pytest
 
 from iot_producer.chunk import Chunk
 from iot_producer.clock import SystemClock
-from iot_producer.errors import ConfigError, RefusedError, UnreachableError
+from iot_producer.errors import (
+    ConfigError,
+    RefusedError,
+    UnreachableError,
+)
 from iot_producer.pulsar.commands import CommandType as Kind
 from iot_producer.pulsar.commands import ServerError
 from iot_producer.pulsar.connection import ConnectionConfig
@@ -246,3 +250,12 @@ def test_closed_again_does_no_harm(running: RunningBroker) -> None:
 def test_nothing_at_a_time(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is 0"):
         NativeReaderConfig(ConnectionConfig((("h", 1),)), TOPIC, **{name: 0})  # type: ignore[arg-type]
+
+
+def test_what_is_left_of_a_deleted_topic_is_read(running: RunningBroker) -> None:
+    running.broker.missing = {TOPIC}
+    for i in (0, 2):
+        running.store(b"of %d" % i, topic=f"{TOPIC}-partition-{i}")
+    with reading(running) as reader:
+        assert reader.partitions == 3
+        assert sorted(found(reader.chunks())) == [(0, b"of 0"), (2, b"of 2")]
