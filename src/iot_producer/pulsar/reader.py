@@ -140,6 +140,7 @@ class PartitionReader:
         """Subscribe and go to the place where reading begins; nothing comes before `start`.
 
         Raises:
+            MissingTopicError: it is not there.
             UnreachableError, RefusedError: as PulsarClient.lookup.
         """
         connection = await self._subscribe()
@@ -159,6 +160,11 @@ class PartitionReader:
         self._is_started = True
         self._n_left = 0
         self._grant()
+
+    def limit(self, n_permits: int, most_bytes: int) -> None:
+        """So many messages and bytes may wait from now on; what waits already, does."""
+        self._n_permits = n_permits
+        self._most_bytes = most_bytes
 
     async def end(self) -> End:
         """Where the partition ends now.

@@ -25,7 +25,7 @@ from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.event_loop import EventLoop
 from iot_producer.pulsar.patience import Say, patiently
 from iot_producer.pulsar.reader import NOWHERE, EntryId, PartitionReader, StoredEntry
-from iot_producer.pulsar.topic_parts import find_parts
+from iot_producer.pulsar.topic_parts import find_parts, partition_name
 from iot_producer.sources.entry_chunks import chunks_of
 from iot_producer.sources.pulsar_native_config import NativeReaderConfig
 
@@ -61,8 +61,8 @@ class _Partition:
         return entries
 
 
-_Arrived = tuple[_Partition, StoredEntry | IotProducerError]
-"""An entry, or what ended the partition's reader."""
+_Arrived = tuple[_Partition, StoredEntry | IotProducerError | None]
+"""An entry, or what ended the partition's reader; None: from here on the partition is read too."""
 
 
 def silent(line: str) -> None:
@@ -95,6 +95,7 @@ class NativePulsarReader:
         self._client: PulsarClient | None = None
         self._partitions: list[_Partition] = []
         self._n_partitions = 0
+        self._watching: asyncio.Task[None] | None = None
         self._chunk_records = config.chunk_records
         self._back_ns = 0
         try:
@@ -133,9 +134,12 @@ class NativePulsarReader:
     def follow(self) -> Iterator[Chunk | None]:
         """The messages as they come, for ever; None now and then, when nothing comes.
 
+        Partitions that are added meanwhile are read from their beginning.
+
         Raises:
             UnreachableError, RefusedError: as `chunks`.
         """
+        self._loop.call(self._watch)
         while True:
             part = self._receive(_SLICE_S)
             if part is None:
@@ -212,10 +216,42 @@ class NativePulsarReader:
         self._chunk_records = min(config.chunk_records, n_permits // _CHUNKS_WAITING)
         return n_permits, max(config.waiting_bytes // max(n, 1), _LEAST_BYTES)
 
-    def _put(self, part: _Partition, found: StoredEntry | IotProducerError) -> None:
+    def _put(self, part: _Partition, found: StoredEntry | IotProducerError | None) -> None:
         self._arrived.put((part, found))
 
+    def _watch(self) -> None:
+        if self._watching is None and self._client is not None:
+            self._watching = asyncio.create_task(self._look(self._client))
+
+    async def _look(self, client: PulsarClient) -> None:
+        """Read partitions too that come to be."""
+        joined = list(self._partitions)
+        while True:
+            await asyncio.sleep(self._config.look_s)
+            with suppress(IotProducerError):  # it is asked again
+                known = {part.topic for part in joined}
+                found = await self._parts_now(client)
+                parts = [(number, topic) for number, topic in found if topic not in known]
+                if not parts:
+                    continue
+                added = await self._opened(client, parts, None)
+                joined += added
+                share = self._share(len(joined))
+                for part in joined:
+                    part.reader.limit(*share)
+                for part in added:
+                    self._put(part, None)
+                    part.reader.start()
+
+    async def _parts_now(self, client: PulsarClient) -> Sequence[tuple[int, str]]:
+        topic = self._config.topic
+        # That there are more partitions is all that can be new: a short question is enough.
+        n = await client.partitions(topic, may_create=False)
+        return [(number, partition_name(topic, number)) for number in range(n)]
+
     async def _leave(self, client: PulsarClient | None) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         if client is None:
             return
         leaving = [asyncio.create_task(part.reader.close()) for part in self._partitions]
@@ -243,6 +279,11 @@ class NativePulsarReader:
         """Take the next entry that has come; whose it is. None: there is none."""
         try:
             part, found = self._arrived.get(timeout_s > 0, timeout_s)
+            while found is None:  # one that was added
+                self._partitions.append(part)
+                if part.topic != self._config.topic:
+                    self._n_partitions = max(self._n_partitions, part.number + 1)
+                part, found = self._arrived.get(timeout_s > 0, timeout_s)
         except queue.Empty:
             return None
         if isinstance(found, IotProducerError):

@@ -30,6 +30,7 @@ class NativeReaderConfig:
             for an entry that is known to be there; None: for ever.
         doubt_s: after so much silence the broker is asked what is left.
         close_timeout_s: for a clean good-bye.
+        look_s: how often a topic that is followed is asked for partitions that were added.
     """
 
     connection: ConnectionConfig
@@ -42,6 +43,7 @@ class NativeReaderConfig:
     give_up_after_s: float | None = 30.0
     doubt_s: float = 2.0
     close_timeout_s: float = 3.0
+    look_s: float = 2.0
 
     def __post_init__(self) -> None:
         for name in ("chunk_records", "waiting_records", "waiting_bytes"):

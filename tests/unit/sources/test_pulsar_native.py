@@ -252,6 +252,49 @@ def test_nothing_at_a_time(name: str) -> None:
         NativeReaderConfig(ConnectionConfig((("h", 1),)), TOPIC, **{name: 0})  # type: ignore[arg-type]
 
 
+def followed(following: Iterator[Chunk | None], n: int) -> list[tuple[int, bytes]]:
+    """The next n messages."""
+    seen: list[tuple[int, bytes]] = []
+    while len(seen) < n:
+        chunk = next(following)
+        seen += [] if chunk is None else found(iter([chunk]))
+    return seen
+
+
+def test_partitions_that_are_added_are_followed_from_their_beginning(
+    running: RunningBroker,
+) -> None:
+    running.broker.partitions = 2
+    for i in range(4):
+        running.store(b"of %d" % i, topic=f"{TOPIC}-partition-{i}", publish_time=1_000)
+    with reading(running, look_s=0.01, since_ms=1_000) as reader:
+        following = reader.follow()
+        assert sorted(followed(following, 2)) == [(0, b"of 0"), (1, b"of 1")]
+        running.broker.partitions = 4
+        assert sorted(followed(following, 2)) == [(2, b"of 2"), (3, b"of 3")]
+        assert reader.partitions == 4
+        running.store(b"again", topic=f"{TOPIC}-partition-3")
+        assert followed(following, 1) == [(3, b"again")]
+        assert found(reader.chunks()) == []
+
+
+def test_what_may_wait_is_shared_by_the_partitions_that_are_added(running: RunningBroker) -> None:
+    running.broker.partitions = 1
+    running.store(b"a", topic=f"{TOPIC}-partition-0")
+    with reading(running, look_s=0.01, waiting_records=40_000) as reader:
+        following = reader.follow()
+        followed(following, 1)
+        while sum(running.do(running.broker.permits)) < 20_000:
+            assert next(following) is None
+        running.broker.partitions = 4
+        for i in range(1, 4):
+            running.store(b"b", topic=f"{TOPIC}-partition-{i}")
+        followed(following, 3)
+        while min(permits := running.do(running.broker.permits)[1:]) < 5_000:
+            assert next(following) is None
+        assert max(permits) <= 10_000
+
+
 def test_what_is_left_of_a_deleted_topic_is_read(running: RunningBroker) -> None:
     running.broker.missing = {TOPIC}
     for i in (0, 2):
