@@ -157,13 +157,14 @@ def published_runs(
         be read.
 
     Raises:
-        ReportError: nothing was published.
+        ReportError: nothing was published, or the topic does not exist.
         UnreachableError: the broker does not answer, or stopped answering.
     """
     from iot_producer.destination import parse_destination
     from iot_producer.pulsar.connection import ConnectionConfig
     from iot_producer.run_journal import runs_topic
     from iot_producer.sources.runs_topic import read_journals
+    from iot_producer.sources.topic import TopicSource, look_for_topic
 
     clock = clock or SystemClock()
     connection = ConnectionConfig(parse_destination(service_url, topic).hosts, security)
@@ -177,6 +178,11 @@ def published_runs(
             f"there is no report, and what runs published cannot be read: {error.message}", hint
         ) from error
     if not entries and not problems:
+        try:
+            source = TopicSource(service_url, topic, security, give_up_after_s=give_up_after_s)
+            look_for_topic(source, clock, say)
+        except MissingTopicError as error:
+            raise ReportError(error.message, error.hint) from error
         raise ReportError(
             f"there is no report, and no run has published anything on {runs_topic(topic)}", hint
         )

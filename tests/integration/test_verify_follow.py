@@ -139,6 +139,26 @@ def test_partitions_that_are_added_are_followed(broker: StackStatus, tmp_path: P
     assert (followed["n_read"], followed["n_early"], followed["latency"]["n"]) == (n, 0, n)
 
 
+def test_a_topic_that_is_not_there_yet_is_waited_for_and_not_made(
+    broker: StackStatus, tmp_path: Path
+) -> None:
+    topic, report = new_topic(), ("--report", str(tmp_path / "run.json"))
+    follower = started(broker, topic, *report, "--json")
+    try:
+        assert follower.stderr is not None
+        assert follower.stderr.readline() == f"{topic} is not there yet; waiting for it\n"
+        admin = ("--admin-url", broker.admin_url)
+        produce(broker, topic, *report, *admin, "--create-topic", "2")
+        out, err = follower.communicate(timeout=PATIENCE_S)
+    finally:
+        follower.kill()
+        follower.communicate()
+    assert follower.returncode == 0, err
+    result = json.loads(out)
+    assert result["totals"]["found"] == result["follow"]["n_read"] == 2_000
+    assert PulsarAdmin(broker.admin_url).n_partitions(topic) == 2
+
+
 def test_a_topic_of_others_is_followed_and_not_verified(broker: StackStatus) -> None:
     topic = new_topic()
     with following(broker, topic, "--json") as follower:

@@ -1,8 +1,8 @@
 """Reads back what is on a Pulsar topic, whole entries at a time, over our own wire layer.
 
 Promise: as sources/pulsar.py: each message is given as it is stored, in the order of its partition,
-up to the last one that was there when it was asked for, and nothing is left on the broker. It must
-not know what was expected.
+up to the last one that was there when it was asked for, and nothing is left or made on the broker.
+It must not know what was expected.
 
 Two threads share the work: the event loop's takes frames off the sockets, the caller's uncompresses
 and takes apart; most of both releases the GIL.
@@ -25,7 +25,7 @@ from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.event_loop import EventLoop
 from iot_producer.pulsar.patience import Say, patiently
 from iot_producer.pulsar.reader import NOWHERE, EntryId, PartitionReader, StoredEntry
-from iot_producer.pulsar.topic_parts import find_parts, partition_name
+from iot_producer.pulsar.topic_parts import TopicParts, find_parts, partition_name
 from iot_producer.sources.entry_chunks import chunks_of
 from iot_producer.sources.pulsar_native_config import NativeReaderConfig
 
@@ -72,7 +72,7 @@ def silent(line: str) -> None:
 class NativePulsarReader:
     """Reads a topic from a time on. Used from one thread.
 
-    Creating it connects; that may take as long as ``give_up_after_s`` says.
+    Creating it connects; that may take as long as ``give_up_after_s`` says. No topic is created.
     Partitions that are left of a topic that was deleted while it was written to are read too.
 
     Args:
@@ -163,12 +163,14 @@ class NativePulsarReader:
             self._loop.run(self._open())
 
         patiently(attempt, self._clock, say, self._config.give_up_after_s)
+        if not self._partitions and self._config.waits_for_topic:
+            say(f"{self._config.topic} is not there yet; waiting for it")
 
     async def _open(self) -> None:
         config = self._config
         client = PulsarClient(config.connection)
         try:
-            found = await find_parts(client, config.topic)
+            found = await self._found(client)
             partitions = await self._opened(client, found.parts, config.since_ms)
             for part in partitions:
                 part.reader.start()
@@ -176,6 +178,14 @@ class NativePulsarReader:
             await client.close()
             raise
         self._client, self._n_partitions, self._partitions = client, found.n_partitions, partitions
+
+    async def _found(self, client: PulsarClient) -> TopicParts:
+        try:
+            return await find_parts(client, self._config.topic)
+        except MissingTopicError:
+            if self._config.waits_for_topic:
+                return TopicParts(0, ())
+            raise
 
     async def _opened(
         self, client: PulsarClient, parts: Sequence[tuple[int, str]], since_ms: int | None
@@ -200,7 +210,7 @@ class NativePulsarReader:
             try:
                 await part.reader.open()
             except MissingTopicError:
-                if topic == self._config.topic:
+                if topic == self._config.topic and not self._config.waits_for_topic:
                     raise
                 continue  # a partition may be deleted, or not made yet, though the topic is there
             except BaseException:
@@ -230,7 +240,7 @@ class NativePulsarReader:
             await asyncio.sleep(self._config.look_s)
             with suppress(IotProducerError):  # it is asked again
                 known = {part.topic for part in joined}
-                found = await self._parts_now(client)
+                found = await self._parts_now(client, joined)
                 parts = [(number, topic) for number, topic in found if topic not in known]
                 if not parts:
                     continue
@@ -243,8 +253,12 @@ class NativePulsarReader:
                     self._put(part, None)
                     part.reader.start()
 
-    async def _parts_now(self, client: PulsarClient) -> Sequence[tuple[int, str]]:
+    async def _parts_now(
+        self, client: PulsarClient, joined: list[_Partition]
+    ) -> Sequence[tuple[int, str]]:
         topic = self._config.topic
+        if not joined:
+            return (await find_parts(client, topic)).parts
         # That there are more partitions is all that can be new: a short question is enough.
         n = await client.partitions(topic, may_create=False)
         return [(number, partition_name(topic, number)) for number in range(n)]

@@ -30,6 +30,8 @@ class NativeReaderConfig:
             for an entry that is known to be there; None: for ever.
         doubt_s: after so much silence the broker is asked what is left.
         close_timeout_s: for a clean good-bye.
+        waits_for_topic: a topic that is not there is no error: `NativePulsarReader.follow` waits
+            for it.
         look_s: how often a topic that is followed is asked for partitions that were added.
     """
 
@@ -43,6 +45,7 @@ class NativeReaderConfig:
     give_up_after_s: float | None = 30.0
     doubt_s: float = 2.0
     close_timeout_s: float = 3.0
+    waits_for_topic: bool = False
     look_s: float = 2.0
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """A Pulsar topic to be read, by whichever client was asked for.
 
-Promise: both clients give the same chunks of the same topic. It must not know what was expected.
+Promise: both clients give the same chunks of the same topic, and neither makes a topic that is not
+there. It must not know what was expected.
 """
 
 from __future__ import annotations
@@ -122,8 +123,15 @@ def open_native(
     source: TopicSource,
     clock: Clock,
     say: Callable[[str], None] | None = None,
+    *,
+    waits_for_topic: bool = False,
 ) -> NativePulsarReader:
-    """The same with the native client, which can also follow; raises the same."""
+    """The same with the native client, which can also follow; raises the same.
+
+    Args:
+        source, clock, say: as for `open_topic`.
+        waits_for_topic: a topic that is not there is no error: following waits for it.
+    """
     from iot_producer.pulsar.connection import ConnectionConfig
     from iot_producer.sources.pulsar_native import NativePulsarReader, NativeReaderConfig
 
@@ -134,6 +142,7 @@ def open_native(
             source.topic,
             since_ms=source.since_ms,
             give_up_after_s=source.give_up_after_s,
+            waits_for_topic=waits_for_topic,
         ),
         clock,
         say or _silent,

@@ -11,6 +11,7 @@ from iot_producer.chunk import Chunk
 from iot_producer.clock import SystemClock
 from iot_producer.errors import (
     ConfigError,
+    MissingTopicError,
     RefusedError,
     UnreachableError,
 )
@@ -270,8 +271,11 @@ def test_partitions_that_are_added_are_followed_from_their_beginning(
     with reading(running, look_s=0.01, since_ms=1_000) as reader:
         following = reader.follow()
         assert sorted(followed(following, 2)) == [(0, b"of 0"), (1, b"of 1")]
+        running.broker.missing = {f"{TOPIC}-partition-3"}  # not made yet, though it is known of
         running.broker.partitions = 4
-        assert sorted(followed(following, 2)) == [(2, b"of 2"), (3, b"of 3")]
+        assert followed(following, 1) == [(2, b"of 2")]
+        running.broker.missing = set()
+        assert followed(following, 1) == [(3, b"of 3")]
         assert reader.partitions == 4
         running.store(b"again", topic=f"{TOPIC}-partition-3")
         assert followed(following, 1) == [(3, b"again")]
@@ -295,6 +299,27 @@ def test_what_may_wait_is_shared_by_the_partitions_that_are_added(running: Runni
         assert max(permits) <= 10_000
 
 
+def test_a_topic_that_is_missing_is_an_error_or_waited_for(running: RunningBroker) -> None:
+    running.broker.missing = {TOPIC}
+    with pytest.raises(MissingTopicError, match="does not exist"), reading(running):
+        pass
+    said: list[str] = []
+    config = NativeReaderConfig(running.broker.config, TOPIC, look_s=0.01, waits_for_topic=True)
+    reader = NativePulsarReader(config, SystemClock(), said.append)
+    try:
+        following = reader.follow()
+        assert next(following) is None
+        assert said == [f"{TOPIC} is not there yet; waiting for it"]
+        assert running.broker.topics == {}
+        running.broker.missing = set()
+        running.store(b"a")
+        assert followed(following, 1) == [(0, b"a")]
+        assert reader.partitions == 0
+    finally:
+        reader.close()
+    assert not any(running.broker.may_create)
+
+
 def test_what_is_left_of_a_deleted_topic_is_read(running: RunningBroker) -> None:
     running.broker.missing = {TOPIC}
     for i in (0, 2):
@@ -302,3 +327,18 @@ def test_what_is_left_of_a_deleted_topic_is_read(running: RunningBroker) -> None
     with reading(running) as reader:
         assert reader.partitions == 3
         assert sorted(found(reader.chunks())) == [(0, b"of 0"), (2, b"of 2")]
+
+
+def test_a_topic_that_is_deleted_and_made_anew_is_followed(running: RunningBroker) -> None:
+    running.store(b"a")
+    with reading(running) as reader:
+        following = reader.follow()
+        assert followed(following, 1) == [(0, b"a")]
+        n_before = len(running.broker.may_create)
+        running.broker.missing = {TOPIC}
+        running.do(running.broker.close_consumers)
+        while len(running.broker.may_create) == n_before:
+            assert next(following) is None
+        running.broker.missing = set()
+        running.store(b"b")
+        assert followed(following, 1) == [(0, b"b")]
