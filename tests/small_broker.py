@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iot_producer.pulsar.commands import CommandType as Kind
-from iot_producer.pulsar.commands import MessageMetadata, ServerError, new_command, payload_of
+from iot_producer.pulsar.commands import (
+    MessageMetadata,
+    PartitionsAnswer,
+    ServerError,
+    new_command,
+    payload_of,
+)
 from iot_producer.pulsar.connection import ConnectionConfig
 from iot_producer.pulsar.wire import FrameReader, crc32c, encode_command
 
@@ -50,6 +56,8 @@ class SmallBroker:
     def __init__(self) -> None:
         self.topics: dict[str, Topic] = {}
         self.partitions = 0
+        self.missing: set[str] = set()
+        self.may_create: list[bool] = []  # what came that would let a real one create topics
         self.refuse: dict[Kind, ServerError] = {}
         self.ignore: set[Kind] = set()
         self.seen: list[Kind] = []
@@ -139,6 +147,10 @@ class _Session:
 
     def take(self, kind: Kind, asked: Any) -> None:
         broker = self.broker
+        if kind is Kind.PARTITIONED_METADATA:
+            broker.may_create.append(asked.metadata_auto_creation_enabled)
+        elif kind is Kind.SUBSCRIBE:
+            broker.may_create.append(asked.force_topic_creation)
         if kind in broker.refuse:
             error = broker.refuse[kind]
             self.tell(Kind.ERROR, request_id=asked.request_id, error=int(error), message="no")
@@ -146,6 +158,19 @@ class _Session:
             self.tell(Kind.CONNECTED, server_version="small", protocol_version=20)
         elif kind is Kind.PING:
             self.tell(Kind.PONG)
+        elif kind is Kind.PARTITIONED_METADATA and asked.topic in broker.missing:
+            self.tell(
+                Kind.PARTITIONED_METADATA_RESPONSE,
+                request_id=asked.request_id,
+                response=int(PartitionsAnswer.FAILED),
+                error=int(ServerError.TOPIC_NOT_FOUND),
+            )
+        elif kind is Kind.GET_TOPICS_OF_NAMESPACE:
+            self.tell(
+                Kind.GET_TOPICS_OF_NAMESPACE_RESPONSE,
+                request_id=asked.request_id,
+                topics=sorted(broker.topics),
+            )
         elif kind is Kind.PARTITIONED_METADATA:
             self.tell(
                 Kind.PARTITIONED_METADATA_RESPONSE,
@@ -174,6 +199,10 @@ class _Session:
             )
 
     def _subscribe(self, asked: Any) -> None:
+        if asked.topic in self.broker.missing and not asked.force_topic_creation:
+            error = int(ServerError.TOPIC_NOT_FOUND)
+            self.tell(Kind.ERROR, request_id=asked.request_id, error=error, message="not there")
+            return
         topic = self.broker.topics.setdefault(asked.topic, Topic())
         start = asked.start_message_id
         place = 0 if start.ledger_id == NONE else start.entry_id + 1

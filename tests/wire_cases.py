@@ -233,6 +233,16 @@ BY_HAND = [
         {"consumer_id": 1, "is_active": True},
         "081ffa010408011001",
     ),
+    Case(
+        Kind.GET_TOPICS_OF_NAMESPACE,
+        {"request_id": 3, "namespace": "p/d", "mode": 0, "topics_pattern": ".*"},
+        "08208202" + "0d" + "0803" + "1203702f64" + "1800" + "22022e2a",
+    ),
+    Case(
+        Kind.GET_TOPICS_OF_NAMESPACE_RESPONSE,
+        {"request_id": 3, "topics": ["a", "b"], "filtered": True},
+        "08218a02" + "0a" + "0803" + "120161" + "120162" + "1801",
+    ),
     Case(Kind.REACHED_END_OF_TOPIC, {"consumer_id": 1}, "081bda01020801"),
     Case(
         Kind.TOPIC_MIGRATED,

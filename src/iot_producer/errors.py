@@ -9,6 +9,7 @@
     │   ├── UnreachableError     no connection, or it stopped answering
     │   └── RefusedError         it answered, and said no
     │       ├── NotPulsarError   what answers there is no broker
+    │       ├── MissingTopicError    the topic is not there
     │       └── NameTakenError   another producer has the name: its lane is at work elsewhere
     │           └── LaneLostError    it was ours, and somebody else has it now
     └── DataError                the data's fault: lost, changed, not sent     exit 1
@@ -90,6 +91,10 @@ class RefusedError(DestinationError):
 
 class NotPulsarError(RefusedError):
     """What answers there is no broker; if a broker did before, it may do so again."""
+
+
+class MissingTopicError(RefusedError):
+    """The topic or its namespace is not there, and nobody makes it."""
 
 
 class NameTakenError(RefusedError):

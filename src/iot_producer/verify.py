@@ -13,7 +13,7 @@ from typing import Final
 
 from iot_producer.chunk import Chunk
 from iot_producer.clock import Clock, SystemClock
-from iot_producer.errors import RefusedError, ReportError
+from iot_producer.errors import MissingTopicError, RefusedError, ReportError
 from iot_producer.expectation import PartitionOf
 from iot_producer.known_run import KnownRun, Runs, known_runs_of
 from iot_producer.lane_succession import known_runs
@@ -82,6 +82,7 @@ def run_verify(
     span: Span | None = None,
     security: SecurityConfig = NO_SECURITY,
     client: str = NATIVE,
+    was_there: bool = False,
 ) -> VerifyReport:
     """Compare a topic with the reports of runs: from their start to the end as of now.
 
@@ -96,11 +97,14 @@ def run_verify(
         span: only records of this time count.
         security: TLS and token.
         client: who reads, ``native`` or ``official``.
+        was_there: the topic is known to have been on this very broker: when it is not there now,
+            all of it is lost.
 
     Raises:
         ReportError: a report cannot be used.
         UnreachableError: the broker does not answer, or stopped answering.
-        RefusedError: the topic does not exist, or must not be read.
+        MissingTopicError: the topic does not exist.
+        RefusedError: it must not be read.
     """
     from iot_producer.sources.topic import TopicSource, open_topic
 
@@ -111,7 +115,14 @@ def run_verify(
         # Nothing is published before it is due.
         begin_ms = max(begin_ms, span.first_ms - MARGIN_MS)
     source = TopicSource(service_url, topic, security, client, begin_ms, give_up_after_s)
-    reader = open_topic(source, clock, say)
+    try:
+        reader = open_topic(source, clock, say)
+    except MissingTopicError:
+        if not was_there:
+            raise
+        if say is not None:
+            say(f"{topic} is not there any more: nothing that runs published is on it")
+        return verify_chunks(runs, (), topic, progress=progress, clock=clock, span=span)
     try:
         n = reader.partitions
         place = (lambda devices: partition_of(devices, n)) if n else None
@@ -146,13 +157,14 @@ def published_runs(
         be read.
 
     Raises:
-        ReportError: nothing was published.
+        ReportError: nothing was published, or the topic does not exist.
         UnreachableError: the broker does not answer, or stopped answering.
     """
     from iot_producer.destination import parse_destination
     from iot_producer.pulsar.connection import ConnectionConfig
     from iot_producer.run_journal import runs_topic
     from iot_producer.sources.runs_topic import read_journals
+    from iot_producer.sources.topic import TopicSource, look_for_topic
 
     clock = clock or SystemClock()
     connection = ConnectionConfig(parse_destination(service_url, topic).hosts, security)
@@ -166,6 +178,11 @@ def published_runs(
             f"there is no report, and what runs published cannot be read: {error.message}", hint
         ) from error
     if not entries and not problems:
+        try:
+            source = TopicSource(service_url, topic, security, give_up_after_s=give_up_after_s)
+            look_for_topic(source, clock, say)
+        except MissingTopicError as error:
+            raise ReportError(error.message, error.hint) from error
         raise ReportError(
             f"there is no report, and no run has published anything on {runs_topic(topic)}", hint
         )

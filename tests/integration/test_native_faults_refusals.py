@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import program
 import pytest
 from fault_cases import (
     POOL,
@@ -19,7 +20,6 @@ from fault_cases import (
     producing,
     verified,
 )
-from program import run as program
 
 from iot_producer.pulsar.admin import PulsarAdmin
 from iot_producer.report import RunReport
@@ -40,6 +40,13 @@ def admin(broker: StackStatus) -> PulsarAdmin:
 def topic(admin: PulsarAdmin) -> str:
     name = new_topic(deduplicating_namespace(admin))
     admin.create_topic(name, 0)
+    return name
+
+
+@pytest.fixture
+def partitioned(admin: PulsarAdmin) -> str:
+    name = new_topic(deduplicating_namespace(admin))
+    admin.create_topic(name, 3)
     return name
 
 
@@ -95,13 +102,13 @@ def test_the_admin_apis_port_is_told_at_once_to_runs_and_verifications(
     url = broker.admin_url.replace("http:", "pulsar:")
     report = str(tmp_path / "report.json")
     small = ("run", *POOL, "--messages", "10")
-    assert program(*small, "--to", "null:", "--report", report).returncode == 0
+    assert program.run(*small, "--to", "null:", "--report", report).returncode == 0
     patient = ("--give-up-after", "10m")  # longer than a test may take
     for command in (
         (*small, "--to", url, "--topic", new_topic()),
         ("verify", "--from", "pulsar", "--pulsar-url", url, "--report", report),
     ):
-        done = program(*command, *patient)
+        done = program.run(*command, *patient)
         assert done.returncode == 3
         assert "answers in HTTP: it is the port of an admin API" in done.stderr
         assert "6650 (pulsar://)" in done.stderr
@@ -114,7 +121,7 @@ def test_a_run_into_a_missing_namespace_is_told_how_to_create_it(
 ):
     where = {"PULSAR_URL": broker.pulsar_url, "PULSAR_ADMIN_URL": broker.admin_url}
     topic = "persistent://nobody/nowhere/t"
-    done = program("run", *POOL, "--messages", "10", "--topic", topic, *options, **where)
+    done = program.run("run", *POOL, "--messages", "10", "--topic", topic, *options, **where)
     assert done.returncode == 3
     assert "Namespace not found" in done.stderr
     assert "pulsar-admin namespaces create nobody/nowhere (" in done.stderr
@@ -166,15 +173,8 @@ def test_a_topic_that_is_deleted_is_not_taken_for_one_that_does_not_deduplicate(
             if not is_deleted and event["event"] == "stats" and event["confirmed"] >= N:
                 admin.delete_topic(topic, force=True)
                 is_deleted = True
-        code = run.program.end()
-        # While the partitions of a topic are being deleted, the broker makes none of them anew: who
-        # comes back that early is refused.
-        said = run.program.stderr()
-    if code:
-        assert (partitions, code, "does not exist" in said) == (3, 3, True), said
-    report = run.report
-    assert report.is_complete is (code == 0)
-    assert report.tally.confirmed >= N
+        report = run.completed()
+    assert report.tally.confirmed == 3 * N
     assert (report.sink.deduplicates, report.sink.n_maybe_duplicated) == (True, 0)
     assert not [text for text in words if "duplicate" in text]
 
@@ -204,6 +204,56 @@ def test_where_nobody_creates_topics_a_deleted_one_ends_the_run(
         admin.delete_topic(topic, force=True)
         report = ended_by_the_broker(run, "does not exist")
     assert report.tally.confirmed >= N
+
+
+def test_what_was_on_the_partitions_of_a_deleted_topic_is_named_and_the_rest_goes_on(
+    broker: StackStatus, admin: PulsarAdmin, partitioned: str, tmp_path: Path
+):
+    topic, n, sent = partitioned, 5 * N, 0
+    with producing(tmp_path, broker.pulsar_url, topic, messages=n, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.delete_topic(topic, force=True)
+        run.wait_for_news("was deleted under way: what was on its 3 partitions is lost")
+        sent = run.wait_for_sent(0)["sent"]
+        report = run.completed()  # the broker makes the partitions anew
+    assert report.tally.confirmed == n
+    reports = [(run.report_file,), ()]  # what the run published is enough
+    for found in [verified(broker.pulsar_url, topic, *report) for report in reports]:
+        totals = found["totals"]
+        lost = totals["lost"]
+        assert N <= lost < sent
+        assert totals == {
+            **dict.fromkeys(totals, 0),
+            "expected": n,
+            "found": n - lost,
+            "lost": lost,
+        }
+        assert found["n_read"] == n - lost
+        # Partitions are deleted one after the other, so the last of what is lost has holes.
+        assert found["lost_ranges"][0][1] == 0
+        assert found["lost_ranges"][-1][2] <= sent
+    assert admin.n_partitions(topic) == 0
+    names = admin.call("GET", f"/admin/v2/persistent/{topic.split('://')[1].rpartition('/')[0]}")
+    assert set(names) == {f"{topic}-partition-{i}" for i in range(3)} | {f"{topic}-runs"}
+
+
+def test_a_deleted_topic_that_the_broker_may_not_make_anew_ends_the_run(
+    broker: StackStatus, admin: PulsarAdmin, partitioned: str, tmp_path: Path
+):
+    topic = partitioned
+    namespace = topic.split("://")[1].rpartition("/")[0]
+    admin.set_policy(namespace, "autoTopicCreation", {"allowAutoTopicCreation": False})
+    with producing(tmp_path, broker.pulsar_url, topic, messages=None, rate=RATE) as run:
+        run.wait_for_confirmed(N)
+        admin.delete_topic(topic, force=True)
+        report = ended_by_the_broker(run, "does not exist")
+    assert report.tally.confirmed >= N
+    done = program.run(
+        "verify", "--report", str(run.report_file), PULSAR_URL=broker.pulsar_url, PULSAR_TOPIC=topic
+    )
+    assert done.returncode == 3
+    assert f"topic {topic} or its namespace does not exist" in done.stderr
+    assert "check its name (--topic)" in done.stderr
 
 
 @pytest.mark.slow

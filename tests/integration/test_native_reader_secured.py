@@ -54,6 +54,24 @@ def test_through_a_proxy_that_asks_for_a_token(token_proxy: SecuredPulsar) -> No
     sent_and_read(token_proxy.url, token_proxy.token())
 
 
+def test_who_may_read_the_topic_but_not_list_its_namespace(
+    token_broker: SecuredPulsar, token_proxy: SecuredPulsar
+) -> None:
+    topic, account = new_topic(), Account()
+    with sink(token_broker.url, topic, "native", security=token_broker.token()) as native:
+        account.send(native, block(0, 300))
+        account.drain(native)
+    path = f"/admin/v2/{topic.replace('://', '/')}/permissions/reader"
+    token_broker.admin.call("POST", path, ["consume"])
+    for where in (token_broker, token_proxy):
+        source = TopicSource(where.url, topic, token_broker.token("reader"))
+        reader = open_native(source, SystemClock())
+        try:
+            assert sum(chunk.n for chunk in reader.chunks()) == 300
+        finally:
+            reader.close()
+
+
 @pytest.mark.parametrize("role", [STRANGER, None])
 def test_who_may_not_read(token_broker: SecuredPulsar, role: str | None) -> None:
     security = NO_SECURITY if role is None else token_broker.token(role)

@@ -37,6 +37,7 @@ ENUMS = {
     commands.SubscriptionType: "CommandSubscribe$SubType",
     commands.LookupAnswer: "CommandLookupTopicResponse$LookupType",
     commands.PartitionsAnswer: "CommandPartitionedTopicMetadataResponse$LookupType",
+    commands.TopicsOf: "CommandGetTopicsOfNamespace$Mode",
 }
 
 

@@ -172,6 +172,21 @@ def test_a_lost_record_is_found_by_the_runs_topic_too(
     assert lost == [0, 0, 1000]
 
 
+def test_a_topic_that_is_missing_is_told_and_nothing_is_made(broker: StackStatus):
+    namespace = f"public/missing-{uuid4().hex[:8]}"
+    admin = PulsarAdmin(broker.admin_url)
+    admin.call("PUT", f"/admin/v2/namespaces/{namespace}")
+    topic = f"persistent://{namespace}/t"
+    where = ("--from", "pulsar", "--pulsar-url", broker.pulsar_url, "--topic", topic)
+    for client in ("native", "official"):
+        ended = run("verify", *where, "--client", client)
+        assert ended.returncode == 2
+        assert f"topic {topic} or its namespace does not exist" in ended.stderr
+        assert "check its name (--topic)" in ended.stderr
+        assert "--create-topic" not in ended.stderr
+    assert admin.call("GET", f"/admin/v2/persistent/{namespace}") == []
+
+
 def test_without_reports_and_journals_there_is_nothing_to_verify(
     broker: StackStatus, namespace: str
 ):

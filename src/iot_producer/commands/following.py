@@ -59,7 +59,7 @@ def follow_topic(
         since_ms=clock.now_ns() // 1_000_000,
         give_up_after_s=30.0 if patience_ns is None else patience_ns / 1e9,
     )
-    reader = open_native(topic, clock, say)
+    reader = open_native(topic, clock, say, waits_for_topic=True)
     news = _News(quiet=settings["json"].value)
     try:
         return follow(reader.follow(), clock, news=news, is_over=_end_of(settings))

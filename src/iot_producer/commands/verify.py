@@ -225,6 +225,7 @@ def _compare(
                 span=span,
                 security=_security(source, settings, environ),
                 client=settings["client"].value,
+                was_there=not settings["report"].value,  # they published what they know beside it
             )
         if source.scheme in (Scheme.JSONL, Scheme.JSONL_GZ):
             return run_verify_file(runs, source.path, progress=line, span=span)

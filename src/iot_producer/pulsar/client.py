@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from iot_producer.errors import RefusedError, UnreachableError
-from iot_producer.pulsar.commands import CommandType, LookupAnswer, PartitionsAnswer
+from iot_producer.pulsar.commands import CommandType, LookupAnswer, PartitionsAnswer, TopicsOf
 from iot_producer.pulsar.connection import Connection, RefusalError, open_connection
 from iot_producer.pulsar.connection_config import ConnectionConfig, address
 from iot_producer.pulsar.server_errors import explained
@@ -94,18 +94,50 @@ class PulsarClient:
         self._n_numbers += 1
         return self._n_numbers
 
-    async def partitions(self, topic: str) -> int:
+    async def partitions(self, topic: str, *, may_create: bool = True) -> int:
         """How many partitions a topic has; 0 where it is not partitioned, or not there yet.
 
+        Args:
+            topic: full name.
+            may_create: a broker that creates topics as partitioned ones creates it now. Without
+                that a topic that is not there is an error, or 0 from brokers before 3.0.6.
+
         Raises:
+            MissingTopicError: it is not there, and may not be created.
             UnreachableError, RefusedError: nobody says.
         """
         connection = await self.service()
-        answer = await self._ask(connection, CommandType.PARTITIONED_METADATA, topic)
+        answer = await self._ask(
+            connection,
+            CommandType.PARTITIONED_METADATA,
+            topic,
+            metadata_auto_creation_enabled=may_create,
+        )
         if answer.response != PartitionsAnswer.SUCCESS:
             # A proxy refuses with the answer to a look-up, which has the same members.
             raise explained(answer.error, answer.message, connection.where, topic)
         return int(answer.partitions)
+
+    async def topics_like(self, topic: str) -> tuple[str, ...]:
+        """Full names of topics in a topic's namespace: all that begin as it does, perhaps others.
+
+        Raises:
+            UnreachableError, RefusedError: nobody says.
+        """
+        domain, _, rest = topic.partition("://")
+        namespace, _, name = rest.rpartition("/")
+        of = TopicsOf.PERSISTENT if domain == "persistent" else TopicsOf.NON_PERSISTENT
+        connection = await self.service()
+        try:
+            answer = await connection.request(
+                CommandType.GET_TOPICS_OF_NAMESPACE,
+                namespace=namespace,
+                mode=int(of),
+                topics_pattern=_pattern_of(name),
+            )
+        except RefusalError as error:
+            raise explained(error.error, error.said, connection.where, topic) from error
+        return tuple(answer.topics)
 
     async def lookup(self, topic: str) -> Connection:
         """A connection to the broker that serves a topic (or a partition of one).
@@ -248,6 +280,14 @@ class PulsarClient:
             return None
         connection = task.result()
         return connection if connection.is_open else None
+
+
+def _pattern_of(name: str) -> str:
+    """What names that begin so match.
+
+    A broker ignores a pattern of more than 50 characters, and names all topics of the namespace.
+    """
+    return f".*/{re.sub(r'[^A-Za-z0-9_-]', '.', name)[:40]}.*"
 
 
 def _look_at(task: asyncio.Task[Connection]) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "LookupAnswer",
     "PartitionsAnswer",
     "ServerError",
+    "TopicsOf",
     "SubscriptionType",
     "BaseCommand",
     "BrokerEntryMetadata",
@@ -78,6 +79,8 @@ class CommandType(IntEnum):
     GET_LAST_MESSAGE_ID = 29
     GET_LAST_MESSAGE_ID_RESPONSE = 30
     ACTIVE_CONSUMER_CHANGE = 31
+    GET_TOPICS_OF_NAMESPACE = 32
+    GET_TOPICS_OF_NAMESPACE_RESPONSE = 33
     AUTH_CHALLENGE = 36
     AUTH_RESPONSE = 37
     ACK_RESPONSE = 38
@@ -156,6 +159,14 @@ class PartitionsAnswer(IntEnum):
 
     SUCCESS = 0
     FAILED = 1
+
+
+class TopicsOf(IntEnum):
+    """Which topics of a namespace are asked for."""
+
+    PERSISTENT = 0
+    NON_PERSISTENT = 1
+    ALL = 2
 
 
 # One line a message: `name number type`, a comma between fields. The type has `!` behind it where
@@ -247,6 +258,10 @@ MESSAGES: Final = {
     "CommandGetLastMessageId": "consumer_id 1 uint64!, request_id 2 uint64!",
     "CommandGetLastMessageIdResponse": "last_message_id 1 MessageIdData!, request_id 2 uint64!,"
     " consumer_mark_delete_position 3 MessageIdData",
+    "CommandGetTopicsOfNamespace": "request_id 1 uint64!, namespace 2 string!, mode 3 int32,"
+    " topics_pattern 4 string, topics_hash 5 string",
+    "CommandGetTopicsOfNamespaceResponse": "request_id 1 uint64!, topics 2 string*,"
+    " filtered 3 bool, topics_hash 4 string, changed 5 bool=true",
     "CommandTopicMigrated": "resource_id 1 uint64!, resource_type 2 int32!,"
     " broker_service_url 3 string, broker_service_url_tls 4 string",
     "CommandUnsubscribe": "consumer_id 1 uint64!, request_id 2 uint64!, force 3 bool",

@@ -21,7 +21,8 @@ class ProducerConfig:
         send_timeout_s: how long no receipt may come while entries wait for one, before the
             connection is made anew.
         name_wait_s: how long a producer that comes back waits for its name. The broker frees it
-            after 5 s at most, unless its holder is alive.
+            after 5 s at most, unless its holder is alive. So long it waits for a topic that is
+            missing too, as one is while it is deleted and before it is made anew.
     """
 
     topic: str

@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from iot_producer.errors import (
     IotProducerError,
+    MissingTopicError,
     NameTakenError,
     NotPulsarError,
     UnreachableError,
@@ -298,28 +299,27 @@ class Producer:
     async def _return_with_patience(self, closes: bool) -> None:
         if closes and self._connection is not None:
             trouble = await unregister(self._connection, self.number, _CLOSE_S)
-            if trouble:
-                self._drop_connection(trouble)
-        backoff = Backoff()
-        taken_s: float | None = None
+            self._drop_connection(trouble)
+        backoff, refused_s = Backoff(), 0.0  # since when
         while True:
             self._note_written()
             try:
                 last_id = await self._create()
-            except NameTakenError as error:
-                taken_s = self._loop.time() if taken_s is None else taken_s
-                if self._loop.time() - taken_s >= self._config.name_wait_s:
-                    self._fail(lost_lane(self.name, self.topic, error))
+                break
+            except (NameTakenError, MissingTopicError) as error:
+                # A topic that is being deleted is refused until that is done, then made anew.
+                refused_s = refused_s or self._loop.time()
+                if self._loop.time() - refused_s >= self._config.name_wait_s:
+                    is_taken = isinstance(error, NameTakenError)
+                    self._fail(lost_lane(self.name, self.topic, error) if is_taken else error)
                     return
                 self.trouble = error.message
             except (UnreachableError, NotPulsarError) as error:
-                taken_s = None
+                refused_s = 0.0
                 self.trouble = error.message
             except IotProducerError as error:
                 self._fail(error)
                 return
-            else:
-                break
             await asyncio.sleep(backoff.next_s())
         self._return = None
         with self._lock:
@@ -383,7 +383,7 @@ class Producer:
                 self._listener.changed()
 
     def _drop_connection(self, reason: str) -> None:
-        if self._connection is not None:
+        if reason and self._connection is not None:
             self._connection.close(reason)
 
     def _tick(self) -> None:

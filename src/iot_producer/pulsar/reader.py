@@ -2,7 +2,8 @@
 
 Promise: each entry is delivered once, in order, through lost connections and topics that move; no
 more than so many messages and bytes wait for their use, by permits; nothing is left on the broker
-(the subscription is not durable). It must not know what is in an entry, nor threads.
+(the subscription is not durable), and no topic is made. It must not know what is in an entry, nor
+threads.
 
 What the broker does was seen on 4.0.8: after SEEK it closes the consumer first and answers then,
 and a new SUBSCRIBE under the same name goes on from the place that was sought. A start message id
@@ -18,7 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from iot_producer.errors import IotProducerError, NotPulsarError, UnreachableError
+from iot_producer.errors import (
+    IotProducerError,
+    MissingTopicError,
+    NotPulsarError,
+    UnreachableError,
+)
 from iot_producer.pulsar.client import Backoff, PulsarClient
 from iot_producer.pulsar.commands import CommandType, MessageMetadata, SubscriptionType
 from iot_producer.pulsar.connection import Connection, RefusalError
@@ -140,6 +146,7 @@ class PartitionReader:
         """Subscribe and go to the place where reading begins; nothing comes before `start`.
 
         Raises:
+            MissingTopicError: it is not there.
             UnreachableError, RefusedError: as PulsarClient.lookup.
         """
         connection = await self._subscribe()
@@ -159,6 +166,11 @@ class PartitionReader:
         self._is_started = True
         self._n_left = 0
         self._grant()
+
+    def limit(self, n_permits: int, most_bytes: int) -> None:
+        """So many messages and bytes may wait from now on; what waits already, does."""
+        self._n_permits = n_permits
+        self._most_bytes = most_bytes
 
     async def end(self) -> End:
         """Where the partition ends now.
@@ -287,9 +299,13 @@ class PartitionReader:
                 durable=False,
                 start_message_id=start,
                 read_compacted=self._is_compacted,
+                force_topic_creation=False,
             )
-        except BaseException:
+        except BaseException as error:
             connection.remove_consumer(self._number)
+            if isinstance(error, MissingTopicError) and self._is_started:
+                # It was deleted under way: who writes to it makes it anew, if anybody does.
+                raise UnreachableError(error.message, "was it deleted?") from error
             raise
         self._connection = connection
         return connection

@@ -12,6 +12,7 @@ from typing import Final
 from iot_producer.errors import (
     IotProducerError,
     LaneLostError,
+    MissingTopicError,
     NameTakenError,
     NotPulsarError,
     RefusedError,
@@ -53,7 +54,7 @@ _SAYINGS: Final[dict[int, tuple[type[IotProducerError], str, str]]] = {
     ServerError.AUTHORIZATION: (RefusedError, "access to {topic} is not allowed", _RIGHTS),
     ServerError.NOT_ALLOWED: (RefusedError, "the broker does not allow this on {topic}", _RIGHTS),
     ServerError.TOPIC_NOT_FOUND: (
-        RefusedError,
+        MissingTopicError,
         "topic {topic} or its namespace does not exist",
         _GONE,
     ),
@@ -109,7 +110,7 @@ _MISSING_WORDS: Final = ("policies not found", "namespace not found", "tenant do
 _BUSY_LIMIT_WORDS: Final = "max producers limit"
 
 
-class MissingNamespaceError(RefusedError):
+class MissingNamespaceError(MissingTopicError):
     """The namespace of a topic is not there, nor perhaps its tenant: nobody creates either."""
 
 
@@ -159,7 +160,7 @@ def explained(
     return kind(f"{told} ({where}{': ' + words if words else ''})", hint)
 
 
-def lost_lane(name: str, topic: str, cause: NameTakenError | None = None) -> LaneLostError:
+def lost_lane(name: str, topic: str, cause: IotProducerError | None = None) -> LaneLostError:
     """The exception for a producer whose name is somebody else's when it comes back."""
     lost = LaneLostError(
         f"producer {name} on {topic} was taken over while its connection was broken",

@@ -1,7 +1,8 @@
 """The producers of all partitions of a topic, under one name.
 
 Promise: who has partition 0 has the name, so it is opened first and the others only after it;
-partitions that are added later get a producer too. It must not know entries nor threads.
+partitions that are added later get a producer too, and that the topic was deleted is said once. It
+must not know entries nor threads.
 
 All of it runs on one event loop, but `topic` may be read from any thread.
 """
@@ -12,13 +13,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from iot_producer.errors import IotProducerError, UnreachableError
+from iot_producer.errors import IotProducerError, MissingTopicError, UnreachableError
 from iot_producer.pulsar.client import PulsarClient
 from iot_producer.pulsar.connection_config import ConnectionConfig
 from iot_producer.pulsar.deduplication import Deduplication
 from iot_producer.pulsar.producer import Listener, Producer, ProducerConfig
+
+_STEP_S: Final = 1.0
 
 
 class Topic(NamedTuple):
@@ -58,13 +61,14 @@ class TopicProducers:
         self._listener = listener
         self._deduplication = deduplication
         self._watching: asyncio.Task[None] | None = None
+        self._is_told_deleted = False
 
     def watch(self, interval_s: float, tell: Callable[[str], None]) -> None:
-        """Take partitions that are added from now on into use.
+        """Take partitions that are added from now on into use, and notice when the topic is gone.
 
         Args:
-            interval_s: how often to ask for them.
-            tell: is told of them; called on the event loop.
+            interval_s: how often to ask; more often after a producer has come back.
+            tell: is told of changes; called on the event loop.
         """
         if self.topic.n_partitions:
             self._watching = asyncio.create_task(self._watch(interval_s, tell))
@@ -77,15 +81,31 @@ class TopicProducers:
         await self._client.close()
 
     async def _watch(self, interval_s: float, tell: Callable[[str], None]) -> None:
+        loop = asyncio.get_running_loop()
+        pause_s, looked_s, n_seen = interval_s, loop.time(), 0
         while True:
-            await asyncio.sleep(interval_s)
-            with suppress(IotProducerError):
-                await self._look(tell)
+            await asyncio.sleep(min(_STEP_S, interval_s))
+            n_returns = sum(producer.n_reconnects for producer in self.topic.producers)
+            if n_returns != n_seen:
+                # Producers of a topic that is being deleted are back before the last of it is gone,
+                # so one look is not enough.
+                n_seen, pause_s = n_returns, 0.0
+            if loop.time() - looked_s >= pause_s:
+                with suppress(IotProducerError):
+                    await self._look(tell)
+                looked_s = loop.time()
+                pause_s = min(max(2 * pause_s, _STEP_S), interval_s)
 
     async def _look(self, tell: Callable[[str], None]) -> None:
         name = self._config.topic
         n_before, producers = self.topic
-        n_now = await self._client.partitions(name)
+        try:
+            # To ask must not make the topic anew: whoever deleted it would find it there again.
+            n_now = await self._client.partitions(name, may_create=False)
+        except MissingTopicError:
+            n_now = 0
+        if n_now < n_before:
+            self._tell_deleted(n_now, tell)
         if n_now <= n_before:
             return
         config = replace(self._config, name=producers[0].name)
@@ -96,6 +116,18 @@ class TopicProducers:
         tell(
             f"{name} has {n_now} partitions now, {n_before} before: devices move between them, and "
             "the order of a device holds before and after only"
+        )
+
+    def _tell_deleted(self, n_now: int, tell: Callable[[str], None]) -> None:
+        if self._is_told_deleted:
+            return
+        self._is_told_deleted = True
+        name, n_before = self._config.topic, self.topic.n_partitions
+        now = f", and has {n_now} partitions now" if n_now else ""
+        tell(
+            f"{name} was deleted under way{now}: what was on its {n_before} partitions is lost, "
+            f"and the run goes on on those that the broker has made anew ({name}-partition-0 and "
+            "so on). verify reads them and names what is lost"
         )
 
 

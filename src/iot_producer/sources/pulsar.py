@@ -53,6 +53,8 @@ class PulsarReaderConfig:
         queue_records: messages that wait in the client, over all partitions (about 2 kB each).
         give_up_after_s: how long to go on connecting while nobody answers, and how long to wait
             for a message that is known to be there; None: for ever.
+        parts: (number, full name) of the partitions to read, or of the topic itself; None: those
+            that the client finds.
         connect_timeout_s, operation_timeout_s, close_timeout_s, security: as in `ClientConfig`.
     """
 
@@ -66,6 +68,7 @@ class PulsarReaderConfig:
     operation_timeout_s: float = 10.0
     close_timeout_s: float = 3.0
     security: SecurityConfig = NO_SECURITY
+    parts: tuple[tuple[int, str], ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("chunk_records", "queue_records"):
@@ -105,7 +108,8 @@ class PulsarTopicReader:
     """Reads a topic from a time on. Used from one thread.
 
     Creating it connects; that may take as long as ``give_up_after_s`` says. Where the broker
-    creates topics, a topic that is not there is created, and is empty.
+    creates topics, a topic that is not there is created, and is empty: ``parts`` of the config are
+    found without that.
 
     Args:
         config: what and how.
@@ -164,11 +168,16 @@ class PulsarTopicReader:
     def _open(self, client: Any) -> tuple[int, list[_Partition]]:
         config = self._config
         timeout_s = config.client.answer_timeout_s
-        n = n_partitions(client, config.topic, timeout_s)
-        topics = [f"{config.topic}-partition-{i}" for i in range(n)] or [config.topic]
-        queue_records = max(config.queue_records // len(topics), _LEAST_QUEUE)
+        parts = config.parts
+        if parts is None:
+            n = n_partitions(client, config.topic, timeout_s)
+            names = [f"{config.topic}-partition-{i}" for i in range(n)] or [config.topic]
+            parts = tuple(enumerate(names))
+        else:
+            n = sum(topic != config.topic for _, topic in parts)
+        queue_records = max(config.queue_records // len(parts), _LEAST_QUEUE)
         partitions = []
-        for number, topic in enumerate(topics):
+        for number, topic in parts:
             reader = _new_reader(
                 client, topic, _pulsar.MessageId.earliest, queue_records, timeout_s
             )

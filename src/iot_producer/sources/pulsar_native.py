@@ -1,8 +1,8 @@
 """Reads back what is on a Pulsar topic, whole entries at a time, over our own wire layer.
 
 Promise: as sources/pulsar.py: each message is given as it is stored, in the order of its partition,
-up to the last one that was there when it was asked for, and nothing is left on the broker. It must
-not know what was expected.
+up to the last one that was there when it was asked for, and nothing is left or made on the broker.
+It must not know what was expected.
 
 Two threads share the work: the event loop's takes frames off the sockets, the caller's uncompresses
 and takes apart; most of both releases the GIL.
@@ -12,20 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from iot_producer.chunk import Chunk
 from iot_producer.clock import Clock
-from iot_producer.errors import ConfigError, IotProducerError, UnreachableError
+from iot_producer.errors import IotProducerError, MissingTopicError, UnreachableError
 from iot_producer.pulsar.client import Backoff, PulsarClient
-from iot_producer.pulsar.connection import ConnectionConfig
 from iot_producer.pulsar.event_loop import EventLoop
 from iot_producer.pulsar.patience import Say, patiently
-from iot_producer.pulsar.reader import MOST_BYTES, NOWHERE, EntryId, PartitionReader, StoredEntry
+from iot_producer.pulsar.reader import NOWHERE, EntryId, PartitionReader, StoredEntry
+from iot_producer.pulsar.topic_parts import TopicParts, find_parts, partition_name
 from iot_producer.sources.entry_chunks import chunks_of
+from iot_producer.sources.pulsar_native_config import NativeReaderConfig
+
+__all__ = ["NativePulsarReader", "NativeReaderConfig"]
 
 _NS_PER_S: Final = 1_000_000_000
 _SLICE_S: Final = 0.25
@@ -35,54 +39,18 @@ _LEAST_BYTES: Final = 1024 * 1024
 _CHUNKS_WAITING: Final = 4  # of one partition: one is compared while others come
 
 
-@dataclass(frozen=True, slots=True)
-class NativeReaderConfig:
-    """What to read, and how.
-
-    Attributes:
-        connection: how to reach Pulsar.
-        topic: full name.
-        since_ms: begin with the first entry that was published at or after it, ms since the epoch
-            (by the producers' clocks: take some minutes before the start of a run); None: with the
-            first there is.
-        is_compacted: of what the broker has compacted, take the last message of each key only.
-        chunk_records: about how many messages make a chunk; a single entry is never cut.
-        waiting_records: messages that may wait here, over all partitions.
-        waiting_bytes: about so many bytes may wait, over all partitions.
-        give_up_after_s: how long to go on connecting while nobody answers, and how long to wait
-            for an entry that is known to be there; None: for ever.
-        doubt_s: after so much silence the broker is asked what is left.
-        close_timeout_s: for a clean good-bye.
-    """
-
-    connection: ConnectionConfig
-    topic: str
-    since_ms: int | None = None
-    is_compacted: bool = False
-    chunk_records: int = 4_000
-    waiting_records: int = 100_000
-    waiting_bytes: int = MOST_BYTES
-    give_up_after_s: float | None = 30.0
-    doubt_s: float = 2.0
-    close_timeout_s: float = 3.0
-
-    def __post_init__(self) -> None:
-        for name in ("chunk_records", "waiting_records", "waiting_bytes"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}", "set it to 1 or more")
-
-
 @dataclass(slots=True)
 class _Partition:
     """One partition (or the topic), and how far it was read."""
 
     number: int
-    reader: PartitionReader
+    topic: str
     entries: list[StoredEntry] = field(default_factory=list)
     n_records: int = 0  # in entries
     seen: EntryId = NOWHERE
     end: EntryId = NOWHERE  # the last entry to read
     silent_since_ns: int = 0
+    reader: PartitionReader = field(init=False)
 
     @property
     def is_done(self) -> bool:
@@ -93,6 +61,10 @@ class _Partition:
         return entries
 
 
+_Arrived = tuple[_Partition, StoredEntry | IotProducerError | None]
+"""An entry, or what ended the partition's reader; None: from here on the partition is read too."""
+
+
 def silent(line: str) -> None:
     """Say nothing."""
 
@@ -100,8 +72,8 @@ def silent(line: str) -> None:
 class NativePulsarReader:
     """Reads a topic from a time on. Used from one thread.
 
-    Creating it connects; that may take as long as ``give_up_after_s`` says. Where the broker
-    creates topics, a topic that is not there is created, and is empty.
+    Creating it connects; that may take as long as ``give_up_after_s`` says. No topic is created.
+    Partitions that are left of a topic that was deleted while it was written to are read too.
 
     Args:
         config: what and how.
@@ -110,20 +82,20 @@ class NativePulsarReader:
 
     Raises:
         UnreachableError: nobody answered in time.
-        RefusedError: the topic does not exist, no rights.
+        MissingTopicError: the topic does not exist.
+        RefusedError: no rights.
         ConfigError: the topic's name is malformed, or a file of the security settings.
     """
 
     def __init__(self, config: NativeReaderConfig, clock: Clock, say: Say = silent) -> None:
         self._config = config
         self._clock = clock
-        self._arrived: queue.SimpleQueue[tuple[int, StoredEntry | IotProducerError]] = (
-            queue.SimpleQueue()
-        )
+        self._arrived: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
         self._loop = EventLoop("pulsar-reader")
         self._client: PulsarClient | None = None
         self._partitions: list[_Partition] = []
         self._n_partitions = 0
+        self._watching: asyncio.Task[None] | None = None
         self._chunk_records = config.chunk_records
         self._back_ns = 0
         try:
@@ -134,7 +106,7 @@ class NativePulsarReader:
 
     @property
     def partitions(self) -> int:
-        """How many partitions the topic has; 0 where it is not partitioned."""
+        """How many partitions the topic has, or had; 0 where it is not partitioned."""
         return self._n_partitions
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -162,9 +134,12 @@ class NativePulsarReader:
     def follow(self) -> Iterator[Chunk | None]:
         """The messages as they come, for ever; None now and then, when nothing comes.
 
+        Partitions that are added meanwhile are read from their beginning.
+
         Raises:
             UnreachableError, RefusedError: as `chunks`.
         """
+        self._loop.call(self._watch)
         while True:
             part = self._receive(_SLICE_S)
             if part is None:
@@ -188,46 +163,109 @@ class NativePulsarReader:
             self._loop.run(self._open())
 
         patiently(attempt, self._clock, say, self._config.give_up_after_s)
+        if not self._partitions and self._config.waits_for_topic:
+            say(f"{self._config.topic} is not there yet; waiting for it")
 
     async def _open(self) -> None:
         config = self._config
         client = PulsarClient(config.connection)
         try:
-            n = await client.partitions(config.topic)
-            topics = [f"{config.topic}-partition-{i}" for i in range(n)] or [config.topic]
-            n_permits = max(config.waiting_records // len(topics), _LEAST_PERMITS)
-            self._chunk_records = min(config.chunk_records, n_permits // _CHUNKS_WAITING)
-            partitions = [
-                _Partition(number, self._reader(client, topic, number, n_permits, len(topics)))
-                for number, topic in enumerate(topics)
-            ]
-            for part in partitions:
-                await part.reader.open()
+            found = await self._found(client)
+            partitions = await self._opened(client, found.parts, config.since_ms)
             for part in partitions:
                 part.reader.start()
         except BaseException:
             await client.close()
             raise
-        self._client, self._n_partitions, self._partitions = client, n, partitions
+        self._client, self._n_partitions, self._partitions = client, found.n_partitions, partitions
 
-    def _reader(
-        self, client: PulsarClient, topic: str, number: int, n_permits: int, n_topics: int
-    ) -> PartitionReader:
-        arrived = self._arrived
-        return PartitionReader(
-            client,
-            topic,
-            lambda entry: arrived.put((number, entry)),
-            lambda error: arrived.put((number, error)),
-            self._clock.now_ns,
-            since_ms=self._config.since_ms,
-            is_compacted=self._config.is_compacted,
-            n_permits=n_permits,
-            most_bytes=max(self._config.waiting_bytes // n_topics, _LEAST_BYTES),
-            give_up_after_s=self._config.give_up_after_s,
-        )
+    async def _found(self, client: PulsarClient) -> TopicParts:
+        try:
+            return await find_parts(client, self._config.topic)
+        except MissingTopicError:
+            if self._config.waits_for_topic:
+                return TopicParts(0, ())
+            raise
+
+    async def _opened(
+        self, client: PulsarClient, parts: Sequence[tuple[int, str]], since_ms: int | None
+    ) -> list[_Partition]:
+        """Readers of partitions, at their beginning; of those that are there."""
+        n_permits, most_bytes = self._share(len(self._partitions) + len(parts))
+        partitions: list[_Partition] = []
+        for number, topic in parts:
+            part = _Partition(number, topic)
+            part.reader = PartitionReader(
+                client,
+                topic,
+                partial(self._put, part),
+                partial(self._put, part),
+                self._clock.now_ns,
+                since_ms=since_ms,
+                is_compacted=self._config.is_compacted,
+                n_permits=n_permits,
+                most_bytes=most_bytes,
+                give_up_after_s=self._config.give_up_after_s,
+            )
+            try:
+                await part.reader.open()
+            except MissingTopicError:
+                if topic == self._config.topic and not self._config.waits_for_topic:
+                    raise
+                continue  # a partition may be deleted, or not made yet, though the topic is there
+            except BaseException:
+                await asyncio.gather(*(each.reader.close() for each in partitions))
+                raise
+            partitions.append(part)
+        return partitions
+
+    def _share(self, n: int) -> tuple[int, int]:
+        """Messages and bytes of each of so many partitions that may wait."""
+        config = self._config
+        n_permits = max(config.waiting_records // max(n, 1), _LEAST_PERMITS)
+        self._chunk_records = min(config.chunk_records, n_permits // _CHUNKS_WAITING)
+        return n_permits, max(config.waiting_bytes // max(n, 1), _LEAST_BYTES)
+
+    def _put(self, part: _Partition, found: StoredEntry | IotProducerError | None) -> None:
+        self._arrived.put((part, found))
+
+    def _watch(self) -> None:
+        if self._watching is None and self._client is not None:
+            self._watching = asyncio.create_task(self._look(self._client))
+
+    async def _look(self, client: PulsarClient) -> None:
+        """Read partitions too that come to be."""
+        joined = list(self._partitions)
+        while True:
+            await asyncio.sleep(self._config.look_s)
+            with suppress(IotProducerError):  # it is asked again
+                known = {part.topic for part in joined}
+                found = await self._parts_now(client, joined)
+                parts = [(number, topic) for number, topic in found if topic not in known]
+                if not parts:
+                    continue
+                added = await self._opened(client, parts, None)
+                joined += added
+                share = self._share(len(joined))
+                for part in joined:
+                    part.reader.limit(*share)
+                for part in added:
+                    self._put(part, None)
+                    part.reader.start()
+
+    async def _parts_now(
+        self, client: PulsarClient, joined: list[_Partition]
+    ) -> Sequence[tuple[int, str]]:
+        topic = self._config.topic
+        if not joined:
+            return (await find_parts(client, topic)).parts
+        # That there are more partitions is all that can be new: a short question is enough.
+        n = await client.partitions(topic, may_create=False)
+        return [(number, partition_name(topic, number)) for number in range(n)]
 
     async def _leave(self, client: PulsarClient | None) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         if client is None:
             return
         leaving = [asyncio.create_task(part.reader.close()) for part in self._partitions]
@@ -254,12 +292,16 @@ class NativePulsarReader:
     def _receive(self, timeout_s: float) -> _Partition | None:
         """Take the next entry that has come; whose it is. None: there is none."""
         try:
-            number, found = self._arrived.get(timeout_s > 0, timeout_s)
+            part, found = self._arrived.get(timeout_s > 0, timeout_s)
+            while found is None:  # one that was added
+                self._partitions.append(part)
+                if part.topic != self._config.topic:
+                    self._n_partitions = max(self._n_partitions, part.number + 1)
+                part, found = self._arrived.get(timeout_s > 0, timeout_s)
         except queue.Empty:
             return None
         if isinstance(found, IotProducerError):
             raise found
-        part = self._partitions[number]
         part.entries.append(found)
         part.n_records += found.n_permits
         part.seen = found.id

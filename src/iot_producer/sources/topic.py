@@ -1,6 +1,7 @@
 """A Pulsar topic to be read, by whichever client was asked for.
 
-Promise: both clients give the same chunks of the same topic. It must not know what was expected.
+Promise: both clients give the same chunks of the same topic, and neither makes a topic that is not
+there. It must not know what was expected.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from iot_producer.errors import ConfigError
 from iot_producer.pulsar.security import NO_SECURITY, SecurityConfig
 
 if TYPE_CHECKING:
+    from iot_producer.pulsar.topic_parts import TopicParts
     from iot_producer.sources.pulsar_native import NativePulsarReader
 
 NATIVE: Final = "native"
@@ -77,7 +79,8 @@ def open_topic(
 
     Raises:
         UnreachableError: nobody answered in time.
-        RefusedError: the topic does not exist, no rights.
+        MissingTopicError: the topic does not exist.
+        RefusedError: no rights.
         ConfigError: the service URL or the topic's name is malformed.
     """
     if source.client == OFFICIAL:
@@ -94,6 +97,8 @@ def open_topic(
                 since_ms=source.since_ms,
                 give_up_after_s=source.give_up_after_s,
                 security=source.security,
+                # The client would make a topic that is not there.
+                parts=look_for_topic(source, clock, say).parts,
             ),
             clock,
             say or _silent,
@@ -101,10 +106,32 @@ def open_topic(
     return open_native(source, clock, say)
 
 
-def open_native(
+def look_for_topic(
     source: TopicSource, clock: Clock, say: Callable[[str], None] | None = None
+) -> TopicParts:
+    """Which partitions of a topic are there; takes and raises the same."""
+    from iot_producer.pulsar.connection import ConnectionConfig
+    from iot_producer.pulsar.topic_parts import look_for_parts
+
+    hosts = parse_destination(source.service_url, source.topic).hosts
+    connection = ConnectionConfig(hosts, source.security)
+    patience_s = source.give_up_after_s
+    return look_for_parts(connection, source.topic, clock, say or _silent, patience_s)
+
+
+def open_native(
+    source: TopicSource,
+    clock: Clock,
+    say: Callable[[str], None] | None = None,
+    *,
+    waits_for_topic: bool = False,
 ) -> NativePulsarReader:
-    """The same with the native client, which can also follow; raises the same."""
+    """The same with the native client, which can also follow; raises the same.
+
+    Args:
+        source, clock, say: as for `open_topic`.
+        waits_for_topic: a topic that is not there is no error: following waits for it.
+    """
     from iot_producer.pulsar.connection import ConnectionConfig
     from iot_producer.sources.pulsar_native import NativePulsarReader, NativeReaderConfig
 
@@ -115,6 +142,7 @@ def open_native(
             source.topic,
             since_ms=source.since_ms,
             give_up_after_s=source.give_up_after_s,
+            waits_for_topic=waits_for_topic,
         ),
         clock,
         say or _silent,

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from iot_producer.errors import NameTakenError, RefusedError, UnreachableError
+from iot_producer.errors import (
+    MissingTopicError,
+    NameTakenError,
+    RefusedError,
+    UnreachableError,
+)
 from iot_producer.pulsar.commands import ServerError
 from iot_producer.pulsar.server_errors import MissingNamespaceError, explained
 
@@ -23,7 +28,7 @@ def test_every_error_names_the_broker_and_its_words(error: ServerError):
     [
         (ServerError.PRODUCER_BUSY, NameTakenError, f"lane-0 is at work on {TOPIC}", "SHARD"),
         (ServerError.PRODUCER_FENCED, NameTakenError, "exclusively", "SHARD"),
-        (ServerError.TOPIC_NOT_FOUND, RefusedError, "does not exist", "--create-topic"),
+        (ServerError.TOPIC_NOT_FOUND, MissingTopicError, "does not exist", "--create-topic"),
         (ServerError.AUTHENTICATION, RefusedError, "does not accept who", "PULSAR_TOKEN"),
         (ServerError.AUTHORIZATION, RefusedError, f"access to {TOPIC}", "right to produce"),
         (ServerError.TOPIC_TERMINATED, RefusedError, "is terminated", "another topic"),

@@ -9,7 +9,12 @@ import pytest
 
 from iot_producer.chunk import Chunk
 from iot_producer.clock import SystemClock
-from iot_producer.errors import ConfigError, RefusedError, UnreachableError
+from iot_producer.errors import (
+    ConfigError,
+    MissingTopicError,
+    RefusedError,
+    UnreachableError,
+)
 from iot_producer.pulsar.commands import CommandType as Kind
 from iot_producer.pulsar.commands import ServerError
 from iot_producer.pulsar.connection import ConnectionConfig
@@ -246,3 +251,94 @@ def test_closed_again_does_no_harm(running: RunningBroker) -> None:
 def test_nothing_at_a_time(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is 0"):
         NativeReaderConfig(ConnectionConfig((("h", 1),)), TOPIC, **{name: 0})  # type: ignore[arg-type]
+
+
+def followed(following: Iterator[Chunk | None], n: int) -> list[tuple[int, bytes]]:
+    """The next n messages."""
+    seen: list[tuple[int, bytes]] = []
+    while len(seen) < n:
+        chunk = next(following)
+        seen += [] if chunk is None else found(iter([chunk]))
+    return seen
+
+
+def test_partitions_that_are_added_are_followed_from_their_beginning(
+    running: RunningBroker,
+) -> None:
+    running.broker.partitions = 2
+    for i in range(4):
+        running.store(b"of %d" % i, topic=f"{TOPIC}-partition-{i}", publish_time=1_000)
+    with reading(running, look_s=0.01, since_ms=1_000) as reader:
+        following = reader.follow()
+        assert sorted(followed(following, 2)) == [(0, b"of 0"), (1, b"of 1")]
+        running.broker.missing = {f"{TOPIC}-partition-3"}  # not made yet, though it is known of
+        running.broker.partitions = 4
+        assert followed(following, 1) == [(2, b"of 2")]
+        running.broker.missing = set()
+        assert followed(following, 1) == [(3, b"of 3")]
+        assert reader.partitions == 4
+        running.store(b"again", topic=f"{TOPIC}-partition-3")
+        assert followed(following, 1) == [(3, b"again")]
+        assert found(reader.chunks()) == []
+
+
+def test_what_may_wait_is_shared_by_the_partitions_that_are_added(running: RunningBroker) -> None:
+    running.broker.partitions = 1
+    running.store(b"a", topic=f"{TOPIC}-partition-0")
+    with reading(running, look_s=0.01, waiting_records=40_000) as reader:
+        following = reader.follow()
+        followed(following, 1)
+        while sum(running.do(running.broker.permits)) < 20_000:
+            assert next(following) is None
+        running.broker.partitions = 4
+        for i in range(1, 4):
+            running.store(b"b", topic=f"{TOPIC}-partition-{i}")
+        followed(following, 3)
+        while min(permits := running.do(running.broker.permits)[1:]) < 5_000:
+            assert next(following) is None
+        assert max(permits) <= 10_000
+
+
+def test_a_topic_that_is_missing_is_an_error_or_waited_for(running: RunningBroker) -> None:
+    running.broker.missing = {TOPIC}
+    with pytest.raises(MissingTopicError, match="does not exist"), reading(running):
+        pass
+    said: list[str] = []
+    config = NativeReaderConfig(running.broker.config, TOPIC, look_s=0.01, waits_for_topic=True)
+    reader = NativePulsarReader(config, SystemClock(), said.append)
+    try:
+        following = reader.follow()
+        assert next(following) is None
+        assert said == [f"{TOPIC} is not there yet; waiting for it"]
+        assert running.broker.topics == {}
+        running.broker.missing = set()
+        running.store(b"a")
+        assert followed(following, 1) == [(0, b"a")]
+        assert reader.partitions == 0
+    finally:
+        reader.close()
+    assert not any(running.broker.may_create)
+
+
+def test_what_is_left_of_a_deleted_topic_is_read(running: RunningBroker) -> None:
+    running.broker.missing = {TOPIC}
+    for i in (0, 2):
+        running.store(b"of %d" % i, topic=f"{TOPIC}-partition-{i}")
+    with reading(running) as reader:
+        assert reader.partitions == 3
+        assert sorted(found(reader.chunks())) == [(0, b"of 0"), (2, b"of 2")]
+
+
+def test_a_topic_that_is_deleted_and_made_anew_is_followed(running: RunningBroker) -> None:
+    running.store(b"a")
+    with reading(running) as reader:
+        following = reader.follow()
+        assert followed(following, 1) == [(0, b"a")]
+        n_before = len(running.broker.may_create)
+        running.broker.missing = {TOPIC}
+        running.do(running.broker.close_consumers)
+        while len(running.broker.may_create) == n_before:
+            assert next(following) is None
+        running.broker.missing = set()
+        running.store(b"b")
+        assert followed(following, 1) == [(0, b"b")]
