@@ -97,6 +97,7 @@ def test_the_whole_command_names_the_broker_and_the_bars():
     assert 100 < read_back.wire_bytes < 400
     assert [run.per_s for run in report.paced] == [1_000, 100_000]
     for run in report.paced:
-        assert run.window_s >= 3
-        assert 0 < run.worker_cpu_s < run.window_s * 2
+        assert len(run.rounds) == 5
+        assert all(r.wall_s >= 1 and 0 <= r.cpu_s < r.wall_s * 2 for r in run.rounds)
+        assert run.worker_percent > 0
         assert 0 < run.lag_p99_ms <= run.response_p99_ms

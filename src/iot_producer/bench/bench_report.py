@@ -154,33 +154,31 @@ class PacedResult:
 
     Attributes:
         per_s: messages a second.
-        window_s: how long its CPU time was looked at.
-        worker_cpu_s: CPU time of the worker's process in that window, user and system.
+        rounds: pieces of it, one after the other, with the CPU time of the worker's process.
         lag_p99_ms, response_p99_ms: 99th percentiles of the whole run but its warm-up.
     """
 
     per_s: int
-    window_s: float
-    worker_cpu_s: float
+    rounds: tuple[Round, ...]
     lag_p99_ms: float
     response_p99_ms: float
 
     @property
     def worker_percent(self) -> float:
-        """CPU of the worker, in per cent of a core."""
-        return 100 * self.worker_cpu_s / self.window_s
+        """CPU of the worker, in per cent of a core; median of the rounds."""
+        return median(100 * r.cpu_s / r.wall_s for r in self.rounds)
 
     @property
     def cpu_s_per_million(self) -> float:
-        """CPU seconds of the worker per million messages."""
-        return self.worker_cpu_s * 1e6 / (self.per_s * self.window_s)
+        """CPU seconds of the worker per million messages; median of the rounds."""
+        return median(r.cpu_s_per_million for r in self.rounds)
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON file."""
         return {
             "messages_per_s": self.per_s,
-            "window_s": _rounded(self.window_s),
             "worker_cpu_percent": _rounded(self.worker_percent),
+            "worker_cpu_percents": [_rounded(100 * r.cpu_s / r.wall_s) for r in self.rounds],
             "cpu_s_per_million": _rounded(self.cpu_s_per_million),
             "lag_p99_ms": _rounded(self.lag_p99_ms),
             "response_p99_ms": _rounded(self.response_p99_ms),

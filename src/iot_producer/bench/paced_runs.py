@@ -15,7 +15,7 @@ from typing import Any, Final
 import psutil
 
 from iot_producer.bench.bench_options import BenchOptions, round_topic
-from iot_producer.bench.bench_report import PacedResult
+from iot_producer.bench.bench_report import PacedResult, Round
 from iot_producer.bench.local_broker import LocalBroker
 from iot_producer.bench.real_commands import last_line, start_run
 from iot_producer.clock import Clock, SystemClock
@@ -25,6 +25,7 @@ from iot_producer.report import RunReport
 
 _TOPIC: Final = "persistent://public/default/bench-paced"
 _WARM_UP_S: Final = 3
+_N_ROUNDS: Final = 5
 _PAUSE_NS: Final = 50_000_000
 _PATIENCE_NS: Final = 60_000_000_000
 _NS_PER_S: Final = 1_000_000_000
@@ -32,14 +33,14 @@ _NS_PER_S: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """A rate, and how long it is looked at."""
+    """A rate, and how long a round of it is, seconds."""
 
     per_s: int
-    window_s: int
-    quick_window_s: int
+    round_s: int
+    quick_round_s: int
 
 
-_PACES: Final = (_Pace(1_000, 30, 5), _Pace(100_000, 10, 3))
+_PACES: Final = (_Pace(1_000, 6, 1), _Pace(100_000, 2, 1))
 
 
 def measure_paced(
@@ -63,11 +64,11 @@ def measure_paced(
         IotProducerError: a run failed, or confirmed less than all.
     """
     for turn, pace in enumerate(_PACES):
-        window_s = pace.quick_window_s if options.quick else pace.window_s
-        say(f"paced, 1 worker: {pace.per_s:,} msg/s, looked at for {window_s} s")
+        round_s = pace.quick_round_s if options.quick else pace.round_s
+        say(f"paced, 1 worker: {pace.per_s:,} msg/s, {_N_ROUNDS} rounds of {round_s} s")
         topic = round_topic(_TOPIC, turn)
         result = _PacedRun(broker, options, topic, clock or SystemClock()).measure(
-            pace.per_s, window_s
+            pace.per_s, round_s
         )
         broker.end_round(topic)
         say(
@@ -91,18 +92,15 @@ class _PacedRun:
         self._file = broker.folder / f"{topic.rpartition('/')[2]}.json"
         self._output = self._file.with_suffix(".log")
 
-    def measure(self, per_s: int, window_s: int) -> PacedResult:
+    def measure(self, per_s: int, round_s: int) -> PacedResult:
         """Start it, look at it, wait for its end."""
         with self._output.open("wb") as log:
-            child = self._start(per_s, 2 * _WARM_UP_S + window_s, log)
+            child = self._start(per_s, 2 * _WARM_UP_S + _N_ROUNDS * round_s, log)
             try:
                 self._wait_for_messages(child)
                 self._wait(_WARM_UP_S)
                 workers = psutil.Process(child.pid).children()
-                cpu_s, at_ns = _cpu_s_of(workers), self._clock.now_ns()
-                self._wait(window_s)
-                cpu_s = _cpu_s_of(workers) - cpu_s
-                wall_s = (self._clock.now_ns() - at_ns) / _NS_PER_S
+                rounds = tuple(self._round(workers, per_s, round_s) for _ in range(_N_ROUNDS))
                 child.wait(_PATIENCE_NS / _NS_PER_S)
             except (psutil.Error, subprocess.TimeoutExpired) as error:
                 raise self._failed(child) from error
@@ -117,8 +115,7 @@ class _PacedRun:
         latencies = report.latencies
         return PacedResult(
             per_s,
-            wall_s,
-            cpu_s,
+            rounds,
             latencies.lag.percentile_ns(99) / 1e6,
             latencies.response.percentile_ns(99) / 1e6,
         )
@@ -126,6 +123,13 @@ class _PacedRun:
     def _start(self, per_s: int, seconds: int, log: Any) -> subprocess.Popen[bytes]:
         flags = {"rate": str(per_s), "duration": f"{seconds}s", "warm-up": f"{_WARM_UP_S}s"}
         return start_run(self._broker, self._options, self._topic, self._file, flags, log)
+
+    def _round(self, workers: Sequence[psutil.Process], per_s: int, seconds: int) -> Round:
+        cpu_s, at_ns = _cpu_s_of(workers), self._clock.now_ns()
+        self._wait(seconds)
+        cpu_s = _cpu_s_of(workers) - cpu_s
+        wall_s = (self._clock.now_ns() - at_ns) / _NS_PER_S
+        return Round(round(per_s * wall_s), cpu_s, wall_s)
 
     def _wait_for_messages(self, child: subprocess.Popen[bytes]) -> None:
         deadline_ns = self._clock.now_ns() + _PATIENCE_NS

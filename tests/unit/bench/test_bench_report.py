@@ -145,8 +145,8 @@ def test_runs_at_a_set_rate_are_measured_against_a_core_and_the_clock():
     ]
     assert one.to_dict()["paced"][1] == {
         "messages_per_s": 100_000,
-        "window_s": 10.0,
         "worker_cpu_percent": 9.3,
+        "worker_cpu_percents": [9.3],
         "cpu_s_per_million": 0.93,
         "lag_p99_ms": 3.2,
         "response_p99_ms": 26.0,
