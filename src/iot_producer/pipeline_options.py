@@ -45,7 +45,7 @@ PIPELINE_OPTIONS: Final[tuple[Option, ...]] = (
         Kind.DURATION,
         Group.PIPELINE,
         "A block is cut when it is full or this old; nothing is sent before it is due.",
-        default="3ms",
+        default="4ms",
     ),
     Option(
         "compression",

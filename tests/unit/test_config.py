@@ -65,7 +65,7 @@ def test_the_defaults_are_those_of_the_product() -> None:
     assert (config.workers, config.n_lanes, config.lane_index(0)) == (1, 1, 0)
     assert (config.start_ns, config.duration_ns, config.n_messages) == (None, None, None)
     assert (config.warm_up_ns, config.on_overload, config.max_lag_ns) == (0, "catch-up", S)
-    assert (config.block_records, config.linger_ns) == (1000, 3_000_000)
+    assert (config.block_records, config.linger_ns) == (1000, 4_000_000)
     assert (config.client, config.compression, config.max_pending) == ("native", "lz4", 50_000)
     assert (config.on_gap, config.max_gap_ns, config.lane) == ("skip", 300 * S, None)
     assert config.security == SecurityConfig()
