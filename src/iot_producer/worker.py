@@ -190,6 +190,7 @@ class Worker:
     def _send_until_done(self) -> None:
         closed = False
         deadline_ns = 0
+        self._look_around(self._clock.now_ns())  # a first send may never come back
         while not self._feed.is_done(self._tally.next):
             now_ns = self._clock.now_ns()
             command = self._command()

@@ -59,7 +59,8 @@ def assert_each_message_has_one_fate(report: RunReport) -> None:
     (lane,) = report.lanes
     ranges = lane.ranges
     fates = (ranges.confirmed, ranges.unconfirmed, ranges.failed, ranges.not_sent)
-    pieces = sorted(tuple(piece) for fate in fates for piece in fate)
+    mixed = {(part.first, part.stop) for part in ranges.partial}  # by partition
+    pieces = sorted([*(tuple(piece) for fate in fates for piece in fate), *mixed])
     assert [start for start, _ in pieces] == [0, *(stop for _, stop in pieces[:-1])]
     assert pieces[-1][1] == report.tally.scheduled
 

@@ -472,6 +472,14 @@ class ReadySink(SlowSink):
         self.ready.append(block)
 
 
+class TestStuckSinks:
+    def test_something_is_told_before_the_first_block_is_sent(self):
+        told: list[int] = []
+        lane = Lane(n=1, takes_ns=lambda _: told.append(len(lane.snapshots)) or 0)
+        lane.run()
+        assert told == [1]
+
+
 class TestMakingReady:
     def test_what_was_made_ready_is_what_is_sent_and_when_is_the_same(self):
         lane = Lane(n=1000, sink=lambda clock: ReadySink(clock, lambda _: 0))
