@@ -8,9 +8,10 @@ warm-up. It must not know how a run works inside.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -98,37 +99,19 @@ class _PacedRun:
     def warm_up(self) -> None:
         """A load for the broker, which is deleted again."""
         n_records = _WARM_UP_RECORDS // (100 if self._options.quick else 1)
-        flags = {"rate": "max", "messages": str(n_records)}
-        with self._output.open("wb") as log:
-            child = start_run(self._broker, self._options, self._topic, self._file, flags, log)
-            try:
-                child.wait(_PATIENCE_NS / _NS_PER_S)
-            except subprocess.TimeoutExpired as error:
-                raise self._failed(child) from error
-            finally:
-                child.kill()
-                child.wait()
-        if child.returncode:
-            raise self._failed(child)
+        with self._run({"rate": "max", "messages": str(n_records)}):
+            pass
         self._broker.end_round(self._topic)
 
     def measure(self, per_s: int, round_s: int) -> PacedResult:
         """Start it, look at it, wait for its end."""
-        with self._output.open("wb") as log:
-            child = self._start(per_s, 2 * _WARM_UP_S + _N_ROUNDS * round_s, log)
-            try:
-                self._wait_for_messages(child)
-                self._wait(_WARM_UP_S)
-                workers = psutil.Process(child.pid).children()
-                rounds = tuple(self._round(workers, per_s, round_s) for _ in range(_N_ROUNDS))
-                child.wait(_PATIENCE_NS / _NS_PER_S)
-            except (psutil.Error, subprocess.TimeoutExpired) as error:
-                raise self._failed(child) from error
-            finally:
-                child.kill()
-                child.wait()
-        if child.returncode:
-            raise self._failed(child)
+        seconds = 2 * _WARM_UP_S + _N_ROUNDS * round_s
+        flags = {"rate": str(per_s), "duration": f"{seconds}s", "warm-up": f"{_WARM_UP_S}s"}
+        with self._run(flags) as child:
+            self._wait_for_messages(child)
+            self._wait(_WARM_UP_S)
+            workers = psutil.Process(child.pid).children()
+            rounds = tuple(self._round(workers, per_s, round_s) for _ in range(_N_ROUNDS))
         report = RunReport.from_json(self._file.read_text("utf-8"))
         if not report.tally.complete:
             raise DataError(f"not all was confirmed: {report.tally}", "look at the broker")
@@ -140,9 +123,21 @@ class _PacedRun:
             latencies.response.percentile_ns(99) / 1e6,
         )
 
-    def _start(self, per_s: int, seconds: int, log: Any) -> subprocess.Popen[bytes]:
-        flags = {"rate": str(per_s), "duration": f"{seconds}s", "warm-up": f"{_WARM_UP_S}s"}
-        return start_run(self._broker, self._options, self._topic, self._file, flags, log)
+    @contextmanager
+    def _run(self, flags: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+        """A run, begun; after the block it has ended, and well."""
+        with self._output.open("wb") as log:
+            child = start_run(self._broker, self._options, self._topic, self._file, flags, log)
+            try:
+                yield child
+                child.wait(_PATIENCE_NS / _NS_PER_S)
+            except (psutil.Error, subprocess.TimeoutExpired) as error:
+                raise self._failed(child) from error
+            finally:
+                child.kill()
+                child.wait()
+        if child.returncode:
+            raise self._failed(child)
 
     def _round(self, workers: Sequence[psutil.Process], per_s: int, seconds: int) -> Round:
         cpu_s, at_ns = _cpu_s_of(workers), self._clock.now_ns()
